@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from infra.config.kafka import KafkaSettings
 from tests.kafka.apache import ApacheCluster, apache_cluster
-from tests.kafka.brokers import Broker, own_broker, own_kafka, topics_in
+from tests.kafka.brokers import Broker, create_all_topics, open_broker, open_kafka
 from tests.kafka.plugin import add_option, select, share_kafka
 from tests.kafka.shared import shared_bootstrap
 from tests.qdrant_server import add_option as add_qdrant_option
@@ -68,7 +68,7 @@ def qdrant_server() -> str | None:
 @pytest.fixture
 def broker(kafka_server: str | None) -> Iterator[Broker]:
     """A broker of this test's own, without topics."""
-    with own_broker() as broker:
+    with open_broker() as broker:
         yield broker
 
 
@@ -77,9 +77,9 @@ def kafka(request: pytest.FixtureRequest, kafka_server: str | None) -> Iterator[
     """How to reach Kafka, with all topics: in the test's own broker if it has one."""
     if "broker" in request.fixturenames:
         broker: Broker = request.getfixturevalue("broker")
-        yield topics_in(broker.bootstrap)
+        yield create_all_topics(broker.bootstrap)
     else:
-        with own_kafka() as kafka:
+        with open_kafka() as kafka:
             yield kafka
 
 

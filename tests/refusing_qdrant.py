@@ -28,14 +28,14 @@ class Refusing:
 
     def service(self, call: Any) -> Any:
         """The handler of a call, as gRPC asks for it."""
-        answer = self._tell_version if call.method == VERSION_CALL else self._refuse(call.method)
+        answer = self._send_version if call.method == VERSION_CALL else self._refuse(call.method)
         return grpc.unary_unary_rpc_method_handler(answer)
 
     def service_name(self) -> str:
         """Part of the interface of a generic handler."""
         return "any"
 
-    def _tell_version(self, _request: bytes, _context: Any) -> bytes:
+    def _send_version(self, _request: bytes, _context: Any) -> bytes:
         reply = messages.HealthCheckReply(title="refusing", version=self.version)
         return bytes(reply.SerializeToString())
 

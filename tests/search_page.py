@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.local_state import read_local_state
-from tests.end_to_end import forked
+from tests.end_to_end import forked_cli
 from tests.end_to_end.system import make_environment
 
 PAGE = Path(__file__).parents[1] / "docs" / "search.md"
@@ -36,7 +36,7 @@ def demo_shop(folder: Path, demo: str = DEMO, **settings: str) -> Iterator[Calla
     environment = make_environment(folder / ".lookstream", {"PATH": path, "COLUMNS": "120", **settings})
 
     def run(line: str) -> str:
-        done = forked.run_line(line, environment, folder, 300)
+        done = forked_cli.run_line(line, environment, folder, 300)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

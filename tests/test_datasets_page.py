@@ -16,7 +16,7 @@ from tests.consumers.quality.evaluation.made_datasets import (
     make_rp2k,
     make_sop,
 )
-from tests.end_to_end import forked
+from tests.end_to_end import forked_cli
 
 PAGE = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
 FOLDERS = {
@@ -46,7 +46,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 def test_every_command_runs_as_written(tmp_path: Path, environment: dict[str, str]) -> None:
     for command in commands():
-        done = forked.run_line(command, environment, tmp_path, 400)
+        done = forked_cli.run_line(command, environment, tmp_path, 400)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         assert "official measure" in done.stderr + done.stdout
     for written in ("ilias.run", "ilias.qrels", "before.json", "worst.png"):

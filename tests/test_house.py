@@ -402,12 +402,12 @@ def test_a_single_importer_is_found() -> None:
 def test_functions_stay_small() -> None:
     for path in sources():
         for function in functions(path):
-            told = f"{name_of(path)}: {function.name}"
+            place = f"{name_of(path)}: {function.name}"
             length = (function.end_lineno or 0) - function.lineno + 1
-            assert length <= LONGEST_FUNCTION, f"{told} has {length} lines"
+            assert length <= LONGEST_FUNCTION, f"{place} has {length} lines"
             if path.name != "commands.py":  # a command's parameters are its options
                 count = len(function.args.args) + len(function.args.kwonlyargs)
-                assert count <= MOST_PARAMETERS, f"{told} has {count} parameters"
+                assert count <= MOST_PARAMETERS, f"{place} has {count} parameters"
 
 
 def test_nothing_happens_at_import() -> None:

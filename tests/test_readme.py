@@ -20,7 +20,7 @@ from lookstream.__main__ import EXTRAS
 from producers.demo.system import running_system
 from schemas.envelope import from_bytes
 from schemas.items import ItemUpserted
-from tests.end_to_end import forked
+from tests.end_to_end import forked_cli
 from tests.end_to_end.system import System, make_environment
 
 ROOT = Path(__file__).parents[1]
@@ -96,10 +96,10 @@ def system(kafka_server: str | None, folder: Path, monkeypatch: pytest.MonkeyPat
     environment = make_environment(data, settings)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    said = list[str]()
-    with running_system(read_settings(), folder / "data.log", said.append, keep=False):
+    printed = list[str]()
+    with running_system(read_settings(), folder / "data.log", printed.append, keep=False):
         yield System(data, environment)
-    assert said == ["lookstream up"]
+    assert printed == ["lookstream up"]
     assert read_local_state(data) is None
 
 
@@ -111,7 +111,7 @@ def test_every_command_for_ones_own_pictures_runs_as_written(system: System, fol
     for command in (line.replace(GATEWAY, running.page) for line in commands() if line not in SETUP):
         if command.startswith("lookstream search"):
             system.wait_for(partial(all_indexed, system), "the items to be indexed")
-        done = forked.run_line(command, system.environment, folder, 400)
+        done = forked_cli.run_line(command, system.environment, folder, 400)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     for written in ("hits.png", "worst.png", "before.json", "my-encoder/encoder.safetensors"):
         assert (folder / written).exists(), written

@@ -37,8 +37,8 @@ from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES
 from tests.conftest import draw_disc
 from tests.end_to_end.system import make_environment
-from tests.kafka.brokers import own_kafka
-from tests.running import running_part
+from tests.kafka.brokers import open_kafka
+from tests.service_process import run_service
 
 ROOT = Path(__file__).parent.parent
 TENANT = "walks"
@@ -79,7 +79,7 @@ class Walk:
 
 def walks() -> tuple[Walk, Walk]:
     """Those of an item event and of a search, in a system that has handled one of each before."""
-    with own_kafka() as kafka, tempfile.TemporaryDirectory() as folder:
+    with open_kafka() as kafka, tempfile.TemporaryDirectory() as folder:
         settings = Settings(data=Path(folder), kafka=kafka, encoder="fast", logs=LogSettings(level="error"))
         with _engine(settings):
             indexing = _walk(settings, kafka, index_worker, "consumers/indexing/", _index)
@@ -108,7 +108,7 @@ def _engine(settings: Settings) -> Iterator[None]:
     (settings.data / "run").mkdir()
     address = address_of(index_folder(settings.data, FIRST))
     LocalState(os.getpid(), None, address, ready=True, indexes={FIRST: address}).write(settings.data)
-    with running_part(index_service(address), make_environment(settings.data, {})):
+    with run_service(index_service(address), make_environment(settings.data, {})):
         yield
 
 

@@ -11,7 +11,7 @@ from infra.kafka.sink import IDEMPOTENT_DELIVERY
 
 
 @contextmanager
-def working(
+def run_worker(
     kafka: KafkaSettings,
     topics: Sequence[str],
     handle: Callable[[Record, EventSink], None],

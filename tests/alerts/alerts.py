@@ -1,4 +1,4 @@
-"""Each alert caused on a running system: a real Prometheus reads it, by the rules with their times divided.
+"""Cause each alert on a running system; a real Prometheus evaluates the rules with their times divided.
 
 python -m tests.alerts.alerts [--only LookstreamLag] [--json alerts.json]
 """
@@ -20,62 +20,62 @@ from rich.table import Table
 from infra.console import FAILED
 from infra.observability.host_info import describe_machine
 from tests.alerts.causes import CAUSES, Cause
-from tests.alerts.ground import Ground, open_ground
-from tests.alerts.quick import DIVISOR
+from tests.alerts.monitored_system import MonitoredSystem, open_monitored_system
+from tests.alerts.shortened_rules import DIVISOR
 
 QUIET_SECONDS, PATIENCE_SECONDS, LOOK_SECONDS = 15.0, 240.0, 0.5
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cause; times in seconds, none when it never came."""
+    """The result of one cause; times in seconds, None if it did not happen."""
 
     alert: str
     what: str
     before: tuple[str, ...]
-    """Alerts that fired while all was well."""
+    """Alerts that fired before the cause began."""
     fired: float | None
-    """From the cause's beginning."""
-    beside: tuple[str, ...]
+    """Seconds from the start of the cause until the alert fired."""
+    others: tuple[str, ...]
     """Other alerts that fired by then."""
     over: float | None
-    """From the cause's end to when it fired no more."""
+    """Seconds from the end of the cause until the alert stopped."""
 
     @property
     def right(self) -> bool:
-        """Whether nothing fired before its cause, the alert did then, and ended after it."""
+        """Whether no alert fired before the cause, the alert fired during it, and stopped after it."""
         return not self.before and self.fired is not None and self.over is not None
 
 
-def caused(cause: Cause, folder: Path, quiet: float = QUIET_SECONDS) -> Outcome:
-    """Let a system run in a new folder, bring the cause about after some quiet seconds, and take it away again."""
+def bring_about(cause: Cause, folder: Path, quiet: float = QUIET_SECONDS) -> Outcome:
+    """Run a system in a new folder; after `quiet` seconds start the cause, wait for the alert, end the cause."""
     folder.mkdir(parents=True)
-    with open_ground(folder, cause.settings) as ground:
-        before = _watched(ground, quiet)
+    with open_monitored_system(folder, cause.settings) as system:
+        before = _alerts_fired_in(system, quiet)
         began = time.monotonic()
-        with cause.bring(ground):
-            fired = _waited(lambda: cause.alert in firing(ground), began)
-            beside = firing(ground) - {cause.alert}
-        over = _waited(lambda: cause.alert not in firing(ground), time.monotonic())
-    return Outcome(cause.alert, cause.what, tuple(sorted(before)), fired, tuple(sorted(beside)), over)
+        with cause.bring(system):
+            fired = _wait_seconds(lambda: cause.alert in firing(system), began)
+            others = firing(system) - {cause.alert}
+        over = _wait_seconds(lambda: cause.alert not in firing(system), time.monotonic())
+    return Outcome(cause.alert, cause.what, tuple(sorted(before)), fired, tuple(sorted(others)), over)
 
 
-def firing(ground: Ground) -> set[str]:
-    """The alerts that fire."""
-    return {alert.name for alert in ground.alerts() if alert.firing}
+def firing(system: MonitoredSystem) -> set[str]:
+    """The names of the alerts that fire now."""
+    return {alert.name for alert in system.alerts() if alert.firing}
 
 
-def _watched(ground: Ground, seconds: float) -> set[str]:
-    """What fired in so many seconds."""
-    seen, until = set[str](), time.monotonic() + seconds
+def _alerts_fired_in(system: MonitoredSystem, seconds: float) -> set[str]:
+    """The alerts that fired within `seconds`."""
+    all_fired, until = set[str](), time.monotonic() + seconds
     while time.monotonic() < until:
-        seen |= firing(ground)
+        all_fired |= firing(system)
         time.sleep(LOOK_SECONDS)
-    return seen
+    return all_fired
 
 
-def _waited(holds: Callable[[], bool], since: float) -> float | None:
-    """Seconds until it holds; none if it does not in good time."""
+def _wait_seconds(holds: Callable[[], bool], since: float) -> float | None:
+    """Seconds until the condition holds; None after PATIENCE_SECONDS."""
     while not holds():
         if time.monotonic() - since > PATIENCE_SECONDS:
             return None
@@ -96,8 +96,8 @@ def main(
         outcomes = _run([cause for cause in CAUSES if not only or cause.alert in only], Path(folder))
     Console().print(_table(outcomes))
     if report:
-        told = {"machine": describe_machine(), "divisor": DIVISOR, "alerts": [asdict(one) for one in outcomes]}
-        report.write_text(json.dumps(told, indent=1))
+        document = {"machine": describe_machine(), "divisor": DIVISOR, "alerts": [asdict(one) for one in outcomes]}
+        report.write_text(json.dumps(document, indent=1))
     if not all(outcome.right for outcome in outcomes):
         raise typer.Exit(FAILED)
 
@@ -109,18 +109,18 @@ def _run(causes: Sequence[Cause], folder: Path) -> list[Outcome]:
         task = progress.add_task("", total=len(causes))
         for cause in causes:
             progress.update(task, description=f"{cause.alert}: {cause.what}")
-            outcomes.append(caused(cause, folder / cause.alert))
+            outcomes.append(bring_about(cause, folder / cause.alert))
             progress.console.print(f"{'ok' if outcomes[-1].right else 'WRONG'} {outcomes[-1]}", highlight=False)
             progress.advance(task)
     return outcomes
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table("alert", "cause", "fired after", "beside it", "over after", "")
+    table = Table("alert", "cause", "fired after", "other alerts", "over after", "")
     for one in outcomes:
         times = ["never" if seconds is None else f"{seconds:.0f} s" for seconds in (one.fired, one.over)]
         early = f"before: {', '.join(one.before)}" if one.before else ""
-        table.add_row(one.alert, one.what, times[0], ", ".join(one.beside), times[1], early)
+        table.add_row(one.alert, one.what, times[0], ", ".join(one.others), times[1], early)
     return table
 
 

@@ -17,18 +17,18 @@ from infra.qdrant.point_ids import point_id
 from schemas.envelope import to_bytes
 from schemas.items import ImageRef, InlineImage, ItemUpserted, item_key
 from schemas.topics import CATALOG_ITEMS
-from tests.alerts.ground import Ground
+from tests.alerts.monitored_system import MonitoredSystem
 from tests.benchmarks.fresh_bytes import new
-from tests.chaos.asking import ask_all, start_query
-from tests.chaos.bad import write_bad
+from tests.chaos.bad_records import write_bad
 from tests.chaos.feed import ANY_PARTITION, TENANT
 from tests.chaos.overload import large_pictures, large_request
-from tests.chaos.parts import open_world
 from tests.chaos.processes import wait_for
+from tests.chaos.search_requests import ask_all, start_query
+from tests.chaos.testbed import open_testbed
 from tests.infra.fetching.picture_host import Handler, at, serving
-from tests.outgoing import outgoing
+from tests.outgoing_record import to_outgoing
 
-Bring = Callable[[Ground], AbstractContextManager[None]]
+Bring = Callable[[MonitoredSystem], AbstractContextManager[None]]
 
 LATE, FLOOD = 1_500, 4_000
 """Items at once: more than can be found within a second, and more than a minute's work."""
@@ -56,10 +56,10 @@ class Cause:
 
 def _items_at_once(number: int) -> Bring:
     @contextmanager
-    def bring(ground: Ground) -> Iterator[None]:
-        with closing(EventSink(ground.world.kafka)) as sink:
+    def bring(system: MonitoredSystem) -> Iterator[None]:
+        with closing(EventSink(system.testbed.kafka)) as sink:
             for n, picture in enumerate(islice(cycle(large_pictures()), number)):
-                sink.send_record(outgoing(_item(f"flood-{n}", InlineImage(data=new(picture)))))
+                sink.send_record(to_outgoing(_item(f"flood-{n}", InlineImage(data=new(picture)))))
         yield
 
     return bring
@@ -67,67 +67,69 @@ def _items_at_once(number: int) -> Bring:
 
 def _searches_at_once(deadline_ms: int) -> Bring:
     @contextmanager
-    def bring(ground: Ground) -> Iterator[None]:
-        shown = islice(cycle(large_pictures()), SEARCHES)
-        ask_all(ground.world.kafka, [large_request(f"f{n}", new(one), deadline_ms) for n, one in enumerate(shown)])
+    def bring(system: MonitoredSystem) -> Iterator[None]:
+        large = islice(cycle(large_pictures()), SEARCHES)
+        ask_all(
+            system.testbed.kafka, [large_request(f"f{n}", new(one), deadline_ms) for n, one in enumerate(large)]
+        )
         yield
 
     return bring
 
 
 def _frozen(part: str) -> Bring:
-    return lambda ground: ground.frozen(ground.parts[part])
+    return lambda system: system.frozen(system.parts[part])
 
 
-def _index_frozen(ground: Ground) -> AbstractContextManager[None]:
-    return ground.frozen(ground.world.engine)
+def _index_frozen(system: MonitoredSystem) -> AbstractContextManager[None]:
+    return system.frozen(system.testbed.engine)
 
 
-def _bad_items(ground: Ground) -> AbstractContextManager[None]:
-    return ground.mixed_in(cycle([record for record, _ in write_bad(KINDS_OF_BAD)]), BAD_EVERY)
+def _bad_items(system: MonitoredSystem) -> AbstractContextManager[None]:
+    return system.mixed_in(cycle([record for record, _ in write_bad(KINDS_OF_BAD)]), BAD_EVERY)
 
 
 @contextmanager
-def _pictures_away(ground: Ground) -> Iterator[None]:
+def _pictures_away(system: MonitoredSystem) -> Iterator[None]:
     with serving(Handler) as port:
         items = (_item(f"away-{n}", image) for n, image in enumerate(repeat(at(port, "/503"))))
-        with ground.mixed_in(items, UNREACHABLE_EVERY):
+        with system.mixed_in(items, UNREACHABLE_EVERY):
             yield
 
 
 @contextmanager
-def _nobody_optimises(ground: Ground) -> Iterator[None]:
-    owner = ground.world.engine.pid  # it has the index optimised; its child answers, and goes on
+def _nobody_optimises(system: MonitoredSystem) -> Iterator[None]:
+    owner = system.testbed.engine.pid  # it has the index optimised; its child answers, and goes on
     os.kill(owner, signal.SIGSTOP)
     try:
-        _write_points(ground, UNOPTIMISED)
+        _write_points(system, UNOPTIMISED)
         yield
     finally:
         os.kill(owner, signal.SIGCONT)
 
 
 @contextmanager
-def _another_encoder(ground: Ground) -> Iterator[None]:
+def _another_encoder(system: MonitoredSystem) -> Iterator[None]:
     """A query worker of another system, which has another encoder: to Prometheus they are of one."""
     port = find_free_port(0)
-    with open_world(ground.folder / "other", LOOKSTREAM_ENCODER="fake2") as other:
+    with open_testbed(system.folder / "other", LOOKSTREAM_ENCODER="fake2") as other:
         start_query(other, LOOKSTREAM_METRICS_PORT=str(port))
-        ground.read(port)
+        system.read(port)
         yield
-        ground.read()
+        system.read()
 
 
 @contextmanager
-def _least_effort(ground: Ground) -> Iterator[None]:
-    _write_points(ground, GRAPH)
-    status = ground.world.index.status
+def _least_effort(system: MonitoredSystem) -> Iterator[None]:
+    _write_points(system, GRAPH)
+    status = system.testbed.index.status
     wait_for(lambda: status().unindexed < GRAPH / 10, "the graph", seconds=BUILT_SECONDS)
-    with ground.replaced("canary", "tests.alerts.nearsighted"):
+    with system.replaced("canary", "tests.alerts.minimal_search_effort"):
         yield
 
 
-def _mistake(ground: Ground) -> AbstractContextManager[None]:
-    return ground.replaced("gateway", "tests.alerts.mistaken")
+def _mistake(system: MonitoredSystem) -> AbstractContextManager[None]:
+    return system.replaced("gateway", "tests.alerts.readiness_bug")
 
 
 def _item(name: str, image: ImageRef) -> Record:
@@ -135,9 +137,9 @@ def _item(name: str, image: ImageRef) -> Record:
     return Record(CATALOG_ITEMS, ANY_PARTITION, 0, item_key(TENANT, name).encode(), to_bytes(body))
 
 
-def _write_points(ground: Ground, number: int) -> None:
+def _write_points(system: MonitoredSystem, number: int) -> None:
     """Items with looks in random directions, written past the workers."""
-    index, chance = ground.world.index, np.random.default_rng(1)
+    index, chance = system.testbed.index, np.random.default_rng(1)
     [size] = {len(look) for look in index.vectors(list(index.sample(TENANT, 1))).values()}
     for first in range(0, number, WRITE):
         index.upsert([_point(n, chance.standard_normal(size, np.float32)) for n in range(first, first + WRITE)])

@@ -1,19 +1,19 @@
-"""Alerts caused on a running system: all of them by `make alerts`; here one, to hold the machinery."""
+"""One alert caused on a running system, as a test of the code behind `make alerts`."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.alerts.alerts import Outcome, caused
+from tests.alerts.alerts import Outcome, bring_about
 from tests.alerts.causes import CAUSES
-from tests.alerts.quick import quickened
+from tests.alerts.shortened_rules import shorten_rules
 from tests.infra.deploy.deploy_files import RULES
 from tests.infra.deploy.prometheus import PROMETHEUS, RULES_FILE
 
 ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"]]
 QUIET_SECONDS = 6.0
-"""Twice what the alert waits, by the quickened rules."""
+"""Twice the wait of the alert in the shortened rules."""
 
 
 def test_each_alert_has_a_cause() -> None:
@@ -22,13 +22,13 @@ def test_each_alert_has_a_cause() -> None:
 
 def test_quickened_rules_differ_in_their_times_alone() -> None:
     rules = RULES_FILE.read_text()
-    quick = yaml.safe_load(quickened(rules))
+    quick = yaml.safe_load(shorten_rules(rules))
     assert [rule["alert"] for group in quick["groups"] for rule in group["rules"]] == ALERTS
     assert "[5m]" in rules
     assert "for: 1m\n" in rules
-    assert "[15s]" in quickened(rules)
-    assert "for: 3s\n" in quickened(rules)
-    assert not {"m]", "m\n"} & {line[-2:] for line in quickened(rules).splitlines() if "for:" in line}
+    assert "[15s]" in shorten_rules(rules)
+    assert "for: 3s\n" in shorten_rules(rules)
+    assert not {"m]", "m\n"} & {line[-2:] for line in shorten_rules(rules).splitlines() if "for:" in line}
 
 
 def test_an_alert_that_fires_before_its_cause_or_never_or_for_ever_is_not_right() -> None:
@@ -45,7 +45,7 @@ def test_an_alert_fires_on_a_running_system_for_its_cause_and_neither_before_nor
     tmp_path: Path,
 ) -> None:
     [down] = [cause for cause in CAUSES if cause.alert == "LookstreamDown"]
-    outcome = caused(down, tmp_path / "ground", QUIET_SECONDS)
+    outcome = bring_about(down, tmp_path / "ground", QUIET_SECONDS)
     assert "LookstreamDown" not in outcome.before
     assert outcome.fired is not None
     assert outcome.over is not None

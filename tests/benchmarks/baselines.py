@@ -89,7 +89,7 @@ def plain_network(encoder: str) -> PlainNetwork:
 
 
 def loop_over_kafka(system: System, tenant: str, pictures: int, network: PlainNetwork, index: PlainIndex) -> float:
-    """Pictures a second of the plain loop over a tenant's catalogue events: take one, look, write, commit.
+    """Pictures a second of the plain loop over a tenant's catalogue events: read one, embed, write, commit.
 
     What it must read on its way that is not the tenant's counts neither in the pictures nor in the time.
     """

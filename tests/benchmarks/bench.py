@@ -24,8 +24,8 @@ from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, draw_catalogue
 from producers.demo.figures import LatencySpread
 from tests.benchmarks.baselines import PlainIndex, loop_over_kafka, plain_network, script_over_folder
-from tests.benchmarks.hops import hop_measures, open_hops
 from tests.benchmarks.limits import Limits, measure_peak
+from tests.benchmarks.process_stages import open_process_stages, process_stage_measures
 from tests.benchmarks.rounds import RATE, ROUNDS, WARM_UP, Figure, interleaved, short
 from tests.benchmarks.stages import open_bench, stage_measures
 from tests.benchmarks.whole_path import (
@@ -107,7 +107,7 @@ class Report:
     def complete(self) -> bool:
         """Whether every picture became searchable and every search was answered."""
         searches = self.whole.searches
-        return searches.ok == searches.asked and all(one.pictures == self.pictures for one in self.whole.ingested)
+        return searches.ok == searches.sent and all(one.pictures == self.pictures for one in self.whole.ingested)
 
     def as_json(self) -> dict[str, object]:
         """All of it; rates are pictures a second, times are milliseconds."""
@@ -137,8 +137,11 @@ def precision_of(encoder: object) -> str:
 
 def measure_stages(catalogue: Catalogue, encoder: Encoder, rounds: int, folder: Path) -> dict[str, Figure]:
     """Each stage by itself; nothing else of ours runs meanwhile."""
-    with open_bench(shots_of(catalogue), encoder, folder) as bench, open_hops(bench.pictures) as hops:
-        return interleaved(stage_measures(bench) | hop_measures(hops), rounds)
+    with (
+        open_bench(shots_of(catalogue), encoder, folder) as bench,
+        open_process_stages(bench.pictures) as process_stages,
+    ):
+        return interleaved(stage_measures(bench) | process_stage_measures(process_stages), rounds)
 
 
 def shots_of(catalogue: Catalogue) -> list[Path]:
@@ -171,8 +174,8 @@ def measure_whole(catalogue: Catalogue, encoder: str, searches: int, rounds: int
 
 def count_limits(stages: Mapping[str, Figure], encoder: str, rounds: int) -> Limits:
     """What this machine allows, by the stages that were measured on it."""
-    seen, gflops = stages["see"].median, plain_network(encoder).operations() / 1e9
-    return Limits(measure_peak(PRODUCTS * rounds), gflops, seen, best_rate(stages), os.cpu_count() or 1)
+    pipeline_ms, gflops = stages["see"].median, plain_network(encoder).operations() / 1e9
+    return Limits(measure_peak(PRODUCTS * rounds), gflops, pipeline_ms, best_rate(stages), os.cpu_count() or 1)
 
 
 def best_rate(stages: Mapping[str, Figure]) -> float:
@@ -197,7 +200,7 @@ def show(report: Report, console: Console) -> None:
         table.add_row(name, f"{ratio:.2f}", "")
     table.add_section()
     searches = report.whole.searches
-    table.add_row(f"searches answered, of {searches.asked}", str(searches.ok), "")
+    table.add_row(f"searches answered, of {searches.sent}", str(searches.ok), "")
     table.add_row("search: request to answer", *_spread(searches.whole))
     for step, spread in searches.steps.items():
         table.add_row(f"   {step}", *_spread(spread))

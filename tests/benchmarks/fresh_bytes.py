@@ -1,4 +1,4 @@
-"""Pictures for benchmarks: in bytes that nobody has seen, or as large as phones make them."""
+"""Pictures for benchmarks: with new bytes, so that no cache knows them, or as large as phones make them."""
 
 import uuid
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ TWELVE_MEGAPIXELS, QUALITY = (4_000, 3_000), 60
 
 
 def new(picture: bytes) -> bytes:
-    """The same picture in bytes that nobody has seen: what was looked at before is not looked at again."""
+    """The same picture with new bytes: the embedding cache knows pictures by their bytes."""
     return picture + uuid.uuid4().bytes
 
 
 def all_new(pictures: Sequence[bytes]) -> list[bytes]:
-    """Each picture in bytes that nobody has seen."""
+    """Each picture with new bytes."""
     return [new(picture) for picture in pictures]
 
 

@@ -1,4 +1,4 @@
-"""What ten times more items cost over Kafka: items a second, searches, and the memory of the workers.
+"""What ten times as many items cost over Kafka: items a second, searches, and the memory of the workers.
 
 python -m tests.benchmarks.growth [--sizes 1000,10000,100000] [--encoder fake] [--json growth.json]
 """
@@ -24,16 +24,16 @@ from infra.kafka import EventSink, TopicReader
 from infra.observability.host_info import describe_machine
 from producers.demo.catalogue import draw_catalogue
 from schemas.topics import ITEM_OUTCOMES
-from tests.benchmarks.asked import Asked, ask_steadily
-from tests.benchmarks.fed import indexed, send_item
 from tests.benchmarks.fresh_bytes import new
-from tests.chaos.asking import start_query
-from tests.chaos.parts import World, open_world
+from tests.benchmarks.item_load import indexed, send_item
+from tests.benchmarks.search_load import SearchLoadResult, search_at_rate
 from tests.chaos.processes import Process
+from tests.chaos.search_requests import start_query
+from tests.chaos.testbed import Testbed, open_testbed
 
 SEED, TENANT = 7, "default"
 PART = 500
-"""Items that are sent at a time, and timed: no more than that wait."""
+"""Items that are sent and timed together; at most so many wait."""
 LAST_PARTS = 4
 """The pace at a size is the median of its last parts."""
 SEARCHES_A_SECOND, SEARCH_SECONDS = 5.0, 20.0
@@ -42,7 +42,7 @@ SHOP, SIDE = 128, 96
 
 @dataclass(frozen=True)
 class Size:
-    """The system with so many items in it."""
+    """The figures of a system that holds so many items."""
 
     items: int
     rate: float
@@ -53,39 +53,39 @@ class Size:
     query_mb: float
 
 
-def grow(world: World, pictures: Sequence[bytes], sizes: Sequence[int], progress: Progress) -> Iterator[Size]:
-    """Put items in up to each size, then search."""
-    index, query = world.start_worker(), start_query(world)
-    task, shown = progress.add_task("items", total=max(sizes)), cycle(pictures)
+def grow(testbed: Testbed, pictures: Sequence[bytes], sizes: Sequence[int], progress: Progress) -> Iterator[Size]:
+    """Index items up to each size, then search."""
+    index, query = testbed.start_worker(), start_query(testbed)
+    task, images = progress.add_task("items", total=max(sizes)), cycle(pictures)
     done = 0
-    with closing(TopicReader(world.kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(world.kafka)) as sink:
+    with closing(TopicReader(testbed.kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(testbed.kafka)) as sink:
         for size in sizes:
             rates: list[float] = []
             while done < size:
                 count, began = min(PART, size - done), time.monotonic()
                 for _ in range(count):
-                    send_item(sink, new(next(shown)), TENANT)
+                    send_item(sink, new(next(images)), TENANT)
                 sink.flush()
                 assert sum(1 for _ in indexed(outcomes, TENANT, count)) == count, "each item can be found"
                 rates.append(count / (time.monotonic() - began))
                 done += count
                 progress.advance(task, count)
                 progress.console.print(f"{done:,} items, {rates[-1]:.0f} a second", highlight=False)
-            asked = ask_steadily(world.kafka, pictures, TENANT, SEARCHES_A_SECOND, SEARCH_SECONDS)
-            yield _size(done, rates, asked, (index, query))
+            searches = search_at_rate(testbed.kafka, pictures, TENANT, SEARCHES_A_SECOND, SEARCH_SECONDS)
+            yield _size(done, rates, searches, (index, query))
 
 
 def small(path: Path) -> bytes:
-    """The picture with SIDE pixels: what grows here is the number of items."""
+    """The picture scaled to SIDE pixels: only the number of items grows here."""
     out = BytesIO()
     Image.open(path).convert("RGB").resize((SIDE, SIDE)).save(out, "JPEG")
     return out.getvalue()
 
 
-def _size(items: int, rates: Sequence[float], asked: Asked, workers: tuple[Process, Process]) -> Size:
+def _size(items: int, rates: Sequence[float], searches: SearchLoadResult, workers: tuple[Process, Process]) -> Size:
     last = sorted(rates[-LAST_PARTS:])
     index, query = (round(worker.resident_mb(), 1) for worker in workers)
-    return Size(items, round(last[len(last) // 2], 1), asked.whole, index, query)
+    return Size(items, round(last[len(last) // 2], 1), searches.whole, index, query)
 
 
 def main(
@@ -101,12 +101,12 @@ def main(
         catalogue = draw_catalogue(Path(temporary) / "shop", SHOP, SEED)
         shots = [small(catalogue.folder / product.image) for product in catalogue.products]
         with (
-            open_world(Path(temporary) / "world", LOOKSTREAM_ENCODER=encoder) as world,
+            open_testbed(Path(temporary) / "world", LOOKSTREAM_ENCODER=encoder) as testbed,
             Progress(console=Console(stderr=True)) as progress,
         ):
-            seen = list(grow(world, shots, [int(size) for size in sizes.split(",")], progress))
+            sizes_measured = list(grow(testbed, shots, [int(size) for size in sizes.split(",")], progress))
     table = Table("items", "items a second", "search p50, p95, p99 in ms", "index worker", "query worker")
-    for one in seen:
+    for one in sizes_measured:
         times = ", ".join(f"{ms:.0f}" for ms in one.search_ms)
         table.add_row(
             f"{one.items:,}", f"{one.rate:.0f}", times, f"{one.index_mb:.0f} MB", f"{one.query_mb:.0f} MB"
@@ -114,7 +114,7 @@ def main(
     console.print(describe_machine(), table, highlight=False)
     if report:
         report.write_text(
-            json.dumps({"machine": describe_machine(), "sizes": [asdict(one) for one in seen]}, indent=1)
+            json.dumps({"machine": describe_machine(), "sizes": [asdict(one) for one in sizes_measured]}, indent=1)
         )
 
 

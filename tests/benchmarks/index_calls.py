@@ -17,7 +17,7 @@ from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.figures import LatencySpread, spread
 from schemas.filters import Filters
 from schemas.ranking import INTENTS, Weights
-from tests.benchmarks.crowd import SHARES, TENANT, Crowd, Seen, noisy
+from tests.benchmarks.synthetic_points import SHARES, TENANT, EncodedPictures, SyntheticPoints, noisy
 
 WEIGHTS = INTENTS["similar"]
 TOP, WARM_UP = 10, 100
@@ -28,7 +28,7 @@ PAUSE_SECONDS = 0.005
 
 @dataclass(frozen=True)
 class Calls:
-    """What some searches came to: recall@10 against comparing with every point, and milliseconds."""
+    """The result of some searches: recall@10 against exact search, and milliseconds."""
 
     recall: float
     times: LatencySpread
@@ -38,7 +38,7 @@ class Calls:
 
 @dataclass
 class Load:
-    """Writes at a steady rate beside what is measured, to another tenant; how long each took, in milliseconds."""
+    """Writes to another tenant at a steady rate while searches are measured; the milliseconds of each."""
 
     index: EmbeddedIndex
     size: int
@@ -46,7 +46,7 @@ class Load:
 
     @contextmanager
     def running(self) -> Iterator["Load"]:
-        """Write as long as this lasts."""
+        """Write until the block ends."""
         over = threading.Event()
         thread = threading.Thread(target=self._write, args=(over,), daemon=True)
         thread.start()
@@ -76,44 +76,49 @@ def _stranger(vector: Floats) -> Point:
 
 @dataclass(frozen=True)
 class Bench:
-    """A crowd in an index, and queries that look like some of it."""
+    """Synthetic points in an index, and queries that are similar to some of them."""
 
-    crowd: Crowd
-    seen: Seen
+    synthetic: SyntheticPoints
+    encoded: EncodedPictures
     index: EmbeddedIndex
     chance: np.random.Generator = field(default_factory=lambda: np.random.default_rng(2))
 
-    def measure(self, queries: int, ask: "Asked", weights: Weights = WEIGHTS) -> Calls:
-        """Search so many times; each hit is judged against all points that pass the filter."""
-        passing = np.flatnonzero(ask.passes)
-        asked = [self.seen.parts.apply_weights(self.look(ask), weights) for _ in range(queries)]
+    def measure(self, queries: int, query_kind: "QueryKind", weights: Weights = WEIGHTS) -> Calls:
+        """Search `queries` times; recall is against exact search among the points that pass the filter."""
+        passing = np.flatnonzero(query_kind.passes)
+        query_vectors = [self.encoded.parts.apply_weights(self.look(query_kind), weights) for _ in range(queries)]
         recalls, times, worst, answers = list[float](), list[float](), 0.0, []
         self.index.search(
-            [SearchPlan(query, TENANT, ask.filters, excluded_keys=("thumbnail",)) for query in asked[:WARM_UP]]
+            [
+                SearchPlan(query, TENANT, query_kind.filters, excluded_keys=("thumbnail",))
+                for query in query_vectors[:WARM_UP]
+            ]
         )
-        for query in asked:  # one after the other: judging takes all the memory's speed, and comes later
-            plan = SearchPlan(query, TENANT, ask.filters, limit=TOP, hnsw_ef=HNSW_EF, excluded_keys=("thumbnail",))
+        for query in query_vectors:  # exact search takes all of the memory bandwidth, so it comes afterwards
+            plan = SearchPlan(
+                query, TENANT, query_kind.filters, limit=TOP, hnsw_ef=HNSW_EF, excluded_keys=("thumbnail",)
+            )
             started = time.perf_counter()
             answers += self.index.search([plan])
             times.append((time.perf_counter() - started) * 1000)
-        for query, hits in zip(asked, answers, strict=True):
-            scores = self.crowd.vectors[passing] @ query
+        for query, hits in zip(query_vectors, answers, strict=True):
+            scores = self.synthetic.vectors[passing] @ query
             best = np.partition(scores, -TOP)[-TOP:] if len(scores) > TOP else scores
             found = np.array([hit.score for hit in hits])
-            own = self.crowd.vectors[[int(str(hit.payload["item_id"])[1:]) for hit in hits]] @ query
+            own = self.synthetic.vectors[[int(str(hit.payload["item_id"])[1:]) for hit in hits]] @ query
             worst = max(worst, float(np.abs(own - found).max(initial=0.0)))
             recalls.append(float((own >= best.min() - 1e-5).sum() / len(best)) if len(best) else 1.0)
         return Calls(round(float(np.mean(recalls)), 4), spread(times), worst)
 
-    def look(self, ask: "Asked") -> Floats:
-        """A look like one of those that are asked for."""
-        of = [at for at, kind in enumerate(self.seen.kinds) if ask.kind in (None, kind)]
-        return noisy(self.seen.looks[int(self.chance.choice(of))].vector, self.seen.parts, self.chance)
+    def look(self, query_kind: "QueryKind") -> Floats:
+        """A vector similar to a picture of the query's kind."""
+        of = [at for at, kind in enumerate(self.encoded.kinds) if query_kind.kind in (None, kind)]
+        return noisy(self.encoded.looks[int(self.chance.choice(of))].vector, self.encoded.parts, self.chance)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What searches ask for: a filter, and perhaps pictures of one kind alone."""
+class QueryKind:
+    """A kind of query: a filter, and the kind of thing that the query pictures show, if it is limited."""
 
     what: str
     filters: Filters
@@ -122,30 +127,30 @@ class Asked:
     kind: str | None = None
 
 
-def questions(crowd: Crowd) -> list[Asked]:
-    """No filter, filters that 10, 1 and 0.1 % pass by lot, and one that fights the query."""
-    everything = Asked("no filter", Filters(), [True] * len(crowd.kinds))
-    return [everything, *(_by_lot(crowd, tag, share) for tag, share in SHARES.items()), _against(crowd)]
+def query_kinds(synthetic: SyntheticPoints) -> list[QueryKind]:
+    """No filter, filters that a random 10, 1 and 0.1 % pass, and one that excludes the query's own kind."""
+    everything = QueryKind("no filter", Filters(), [True] * len(synthetic.kinds))
+    return [everything, *(_by_lot(synthetic, tag, share) for tag, share in SHARES.items()), _against(synthetic)]
 
 
-def _by_lot(crowd: Crowd, tag: str, share: float) -> Asked:
-    return Asked(f"filter of {share:.1%}", Filters(tags=(tag,)), [tag in tags for tags in crowd.tags])
+def _by_lot(synthetic: SyntheticPoints, tag: str, share: float) -> QueryKind:
+    return QueryKind(f"filter of {share:.1%}", Filters(tags=(tag,)), [tag in tags for tags in synthetic.tags])
 
 
-def _against(crowd: Crowd) -> Asked:
-    """Pictures of the commonest kind, among other kinds that make up a tenth."""
-    [(asked, _), *others] = Counter(crowd.kinds).most_common()
+def _against(synthetic: SyntheticPoints) -> QueryKind:
+    """Query pictures of the most frequent kind, with a filter for other kinds that make up a tenth."""
+    [(query_vectors, _), *others] = Counter(synthetic.kinds).most_common()
     kinds, share = list[str](), 0
     for kind, count in reversed(others):
-        if share < 0.1 * len(crowd.kinds):
+        if share < 0.1 * len(synthetic.kinds):
             kinds.append(kind)
             share += count
-    wanted = frozenset(kinds[-20:])
-    return Asked(
+    category_names = frozenset(kinds[-20:])
+    return QueryKind(
         "filter of 10 % against the query",
-        Filters(category=tuple(sorted(wanted))),
-        [kind in wanted for kind in crowd.kinds],
-        kind=asked,
+        Filters(category=tuple(sorted(category_names))),
+        [kind in category_names for kind in synthetic.kinds],
+        kind=query_vectors,
     )
 
 
@@ -158,21 +163,23 @@ class Stalls:
     seconds: float
 
 
-def settled(index: EmbeddedIndex) -> None:
+def wait_until_optimised(index: EmbeddedIndex) -> None:
     """Wait until the index is not being optimised."""
     while (now := index.status()).wanted or now.optimising:
         time.sleep(0.5)
 
 
 def optimise(bench: Bench, load: Load, patience: float = 1_800) -> Stalls:
-    """Bring everything into the graph while searches and writes go on."""
+    """Optimise the index while searches and writes go on."""
     times, started = list[float](), time.monotonic()
-    everything = questions(bench.crowd)[0]
+    everything = query_kinds(bench.synthetic)[0]
     with load.running():
         bench.index.optimise()
         while (now := bench.index.status()).wanted or now.optimising:
             assert time.monotonic() - started < patience, "the index is optimised in time"
-            query = SearchPlan(bench.seen.parts.apply_weights(bench.look(everything), WEIGHTS), TENANT, limit=TOP)
+            query = SearchPlan(
+                bench.encoded.parts.apply_weights(bench.look(everything), WEIGHTS), TENANT, limit=TOP
+            )
             begun = time.perf_counter()
             bench.index.search([query])
             times.append((time.perf_counter() - begun) * 1000)

@@ -1,4 +1,4 @@
-"""The index beside those that people would otherwise use: recall@10 against milliseconds, on the same vectors.
+"""The index compared with alternative libraries: recall@10 against milliseconds, on the same vectors.
 
 `python -m tests.benchmarks.indexes [--data folder]`: each library builds its graph of the same vectors, and answers
 the same queries one at a time, alone on the machine and without filters, payloads or durability, which ours has.
@@ -29,9 +29,9 @@ from rich.table import Table
 from infra.observability.host_info import describe_machine, installed_versions
 from infra.qdrant.contract import Point, SearchPlan
 from infra.qdrant.point_ids import point_id
-from tests.benchmarks.crowd import Labelled, make_crowd, read_labelled
-from tests.benchmarks.search import LOOKS, look_at, open_eyes
+from tests.benchmarks.search import LOOKS, look_at, open_embedder
 from tests.benchmarks.stages import own_index
+from tests.benchmarks.synthetic_points import Labelled, make_synthetic_points, read_labelled
 
 Floats = NDArray[np.float32]
 
@@ -49,7 +49,7 @@ SPREAD = 0.25
 
 
 class Contender(Protocol):
-    """An index: given vectors once, then asked for the nearest ones by inner product."""
+    """An index that is built once, and then finds the nearest vectors by inner product."""
 
     def build(self, vectors: Floats) -> None:
         """Take the vectors [n, d] in, and make what a search needs."""
@@ -109,9 +109,11 @@ class LanceDb:
         self._table.create_index(metric="dot", index_type="IVF_HNSW_SQ", m=DEGREE, ef_construction=BUILD_EFFORT)
 
     def search(self, query: Floats, effort: int) -> Sequence[int]:
-        kept = max(effort, 2 * TOP)  # it refuses to keep fewer than it puts in order anew
-        asked = self._table.search(query).distance_type("dot").ef(kept).refine_factor(2).select(["id"]).limit(TOP)
-        return [int(found) for found in asked.to_arrow()["id"].to_pylist()]
+        candidates = max(effort, 2 * TOP)  # it refuses to keep fewer than it puts in order anew
+        query_vectors = (
+            self._table.search(query).distance_type("dot").ef(candidates).refine_factor(2).select(["id"]).limit(TOP)
+        )
+        return [int(found) for found in query_vectors.to_arrow()["id"].to_pylist()]
 
 
 class Ours:
@@ -148,13 +150,13 @@ def draw_vectors(count: int, width: int, chance: np.random.Generator) -> Floats:
 
 
 def look_vectors(labelled: Labelled, points: int, encoder: str, cache: Path) -> tuple[Floats, Floats]:
-    """Looks at pictures, with noise, [points, size]; and at a tenth of them, which those are not of."""
-    with open_eyes(encoder) as eyes, Progress(console=Console(stderr=True), transient=True) as progress:
-        seen = look_at(labelled, eyes, cache, progress)
-    asked = len(seen.looks) // 10
-    crowd = replace(seen, looks=seen.looks[asked:], kinds=seen.kinds[asked:])
-    vectors = make_crowd(crowd, points, np.random.default_rng(SEED)).vectors
-    return vectors, np.stack([look.vector for look in seen.looks[:asked]])
+    """Vectors [points, size] of pictures, with noise; and query vectors of a tenth, which is left out of them."""
+    with open_embedder(encoder) as embedder, Progress(console=Console(stderr=True), transient=True) as progress:
+        encoded = look_at(labelled, embedder, cache, progress)
+    query_vectors = len(encoded.looks) // 10
+    synthetic = replace(encoded, looks=encoded.looks[query_vectors:], kinds=encoded.kinds[query_vectors:])
+    vectors = make_synthetic_points(synthetic, points, np.random.default_rng(SEED)).vectors
+    return vectors, np.stack([look.vector for look in encoded.looks[:query_vectors]])
 
 
 def nearest(vectors: Floats, queries: Floats) -> list[set[int]]:
@@ -223,16 +225,18 @@ def main(
     """Compare the index with others on this machine."""
     console = Console()
     if data:
-        vectors, asked = look_vectors(read_labelled(data, pictures), points, encoder, cache)
+        vectors, query_vectors = look_vectors(read_labelled(data, pictures), points, encoder, cache)
     else:
-        vectors, asked = np.split(draw_vectors(points + queries, WIDTH, np.random.default_rng(SEED)), [points])
+        vectors, query_vectors = np.split(
+            draw_vectors(points + queries, WIDTH, np.random.default_rng(SEED)), [points]
+        )
     figures = dict[str, Any]()
     with tempfile.TemporaryDirectory(prefix="lookstream-indexes-") as temporary:
         folder = Path(temporary)
         with own_index(folder / "own", "compared", vectors.shape[1]) as index:
             for name, contender in contenders(folder, index, partial(console.print, markup=False)):
                 with console.status(name):
-                    figures[name] = measure(contender, vectors, asked[:queries])
+                    figures[name] = measure(contender, vectors, query_vectors[:queries])
     show(figures, console)
     if path:
         about = {

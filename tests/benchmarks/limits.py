@@ -1,4 +1,4 @@
-"""What the hardware allows: counted and measured, so that every rate can be told as a share of it."""
+"""The limits of the hardware, counted and measured, so that every rate can be given as a share of them."""
 
 import statistics
 import time
@@ -12,13 +12,13 @@ SIDE = 2_048
 
 @dataclass(frozen=True)
 class Limits:
-    """How many pictures a second this machine could do at most, by what each of them costs."""
+    """The most pictures a second that this machine can process, by what each picture costs."""
 
     peak_gflops: float
     """Of one large float32 matrix product on all threads: the networks' convolutions are far from it by nature."""
     gflops_a_picture: float
     """Of one look through the networks."""
-    seen_core_ms: float
+    pipeline_core_ms: float
     """Core time of one picture for all that comes before the networks: decode, colours, preparation."""
     encoded_a_second: float
     """Pictures a second of the encoder alone, at its best batch, on all cores."""
@@ -32,7 +32,7 @@ class Limits:
     @property
     def by_cores(self) -> float:
         """If every core worked all the time at what a picture needs before and in the networks."""
-        return self.cores / (self.seen_core_ms / 1000 + self.cores / self.encoded_a_second)
+        return self.cores / (self.pipeline_core_ms / 1000 + self.cores / self.encoded_a_second)
 
     def as_json(self) -> dict[str, float]:
         """All of it, for programs."""

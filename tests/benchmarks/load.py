@@ -1,4 +1,4 @@
-"""How does a running system bear load, and grow? `python -m tests.benchmarks.load`, a part of `make bench`.
+"""How does a running system behave under load and with more items? A part of `make bench`.
 
 One system after the other: searches at several rates, alone and while items come in as fast as they are indexed;
 sets of pictures; one and two index workers; more and more items; and how soon and how large its processes are.
@@ -31,22 +31,22 @@ from infra.images.decode import DecodeLimits
 from infra.local_state import read_local_state
 from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.catalogue import Catalogue, draw_catalogue
-from tests.benchmarks.asked import ask_steadily, saturate
-from tests.benchmarks.crowd import TENANT, Seen, make_crowd
-from tests.benchmarks.fed import feed, kept_busy
 from tests.benchmarks.fresh_bytes import all_new, as_phones_send
-from tests.benchmarks.index_calls import settled
+from tests.benchmarks.index_calls import wait_until_optimised
+from tests.benchmarks.item_load import keep_worker_busy, send_items
 from tests.benchmarks.load_report import LOW, Measured, Report
-from tests.benchmarks.parts import another_index_worker, memory_of, new_system, timed_start
+from tests.benchmarks.search_load import search_at_rate, search_at_saturation
 from tests.benchmarks.stages import see
+from tests.benchmarks.synthetic_points import TENANT, EncodedPictures, make_synthetic_points
+from tests.benchmarks.system_processes import another_index_worker, memory_of, new_system, timed_start
 from tests.benchmarks.whole_path import kafka_of
 from tests.end_to_end.system import System
 
 SEED = 7
 PHOTOS = 12
 """Pictures of 12 megapixels: each takes as long as dozens of others."""
-SHOWN = 32
-"""Pictures that the encoder alone is shown, again and again where there are fewer."""
+DISTINCT = 32
+"""Pictures for the measure of the encoder alone; fewer are repeated."""
 PATIENCE_SECONDS = 120.0
 Engine = Literal["torch", "openvino"]
 
@@ -75,14 +75,14 @@ class Material:
 def rate_alone(encoder: Encoder, pictures: Sequence[bytes]) -> float:
     """Pictures a second of the encoder by itself, at its best batch; nothing else of ours runs meanwhile."""
     colours = make_colour_extractor()
-    seen = [see(picture, encoder, colours) for picture in pictures[:SHOWN]]
-    shown = list(islice(cycle(seen), SHOWN))
+    prepared = [see(picture, encoder, colours) for picture in pictures[:DISTINCT]]
+    chosen = list(islice(cycle(prepared), DISTINCT))
 
     def rate(few: int) -> float:
         started = time.perf_counter()
-        for n in range(0, len(shown), few):
-            encoder.run(shown[n : n + few])
-        return len(shown) / (time.perf_counter() - started)
+        for n in range(0, len(chosen), few):
+            encoder.run(chosen[n : n + few])
+        return len(chosen) / (time.perf_counter() - started)
 
     return round(max(statistics.median(rate(few) for _ in range(3)) for few in (1, 8, 16)), 2)
 
@@ -91,19 +91,19 @@ def bear(system: System, material: Material, measured: Measured) -> None:
     """Items and searches, apart and together."""
     kafka, photos, seconds = kafka_of(system), material.photos, material.seconds
     for name, pictures in material.sets.items():
-        measured.sets[name] = feed(kafka, pictures, f"set-{name.replace(' ', '-')}")
-    measured.low = feed(kafka, material.shots[: max(2, round(LOW * seconds))], "low", LOW)
+        measured.sets[name] = send_items(kafka, pictures, f"set-{name.replace(' ', '-')}")
+    measured.low = send_items(kafka, material.shots[: max(2, round(LOW * seconds))], "low", LOW)
     with another_index_worker(system):
-        measured.workers["drawn, two workers"] = feed(kafka, material.shots, "two")
+        measured.workers["drawn, two workers"] = send_items(kafka, material.shots, "two")
     tenant = "set-drawn"
     for rate in material.rates:
-        measured.alone[f"{rate:g} a second"] = ask_steadily(kafka, photos, tenant, rate, seconds)
-    measured.alone["saturation"] = saturate(kafka, photos, tenant, seconds)
+        measured.alone[f"{rate:g} a second"] = search_at_rate(kafka, photos, tenant, rate, seconds)
+    measured.alone["saturation"] = search_at_saturation(kafka, photos, tenant, seconds)
     for rate in material.rates:
         name = f"{rate:g} a second"
-        with kept_busy(kafka, material.shots, "busy") as busy:
-            measured.while_indexing[name] = ask_steadily(kafka, photos, tenant, rate, seconds)
-            measured.indexed_meanwhile[name] = busy.rate
+        with keep_worker_busy(kafka, material.shots, "busy") as counter:
+            measured.while_indexing[name] = search_at_rate(kafka, photos, tenant, rate, seconds)
+            measured.indexed_meanwhile[name] = counter.rate
 
 
 def grow(system: System, material: Material, encoder: Encoder, sizes: Sequence[int], measured: Measured) -> None:
@@ -111,28 +111,28 @@ def grow(system: System, material: Material, encoder: Encoder, sizes: Sequence[i
     running, kafka = read_local_state(system.folder), kafka_of(system)
     assert running is not None
     assert running.index is not None, "it has an index of its own"
-    seen = look_at(material, encoder)
-    crowd, before = make_crowd(seen, max(sizes), np.random.default_rng(SEED)), 0
+    prepared = look_at(material, encoder)
+    synthetic, before = make_synthetic_points(prepared, max(sizes), np.random.default_rng(SEED)), 0
     with closing(EmbeddedIndex(running.index, PATIENCE_SECONDS)) as index:
         for size in sizes:
-            crowd.write(index, before, size, lambda _count: None)
+            synthetic.write(index, before, size, lambda _count: None)
             before = size
             index.optimise()
-            settled(index)
-            fed = feed(kafka, all_new(material.shots), TENANT)
-            asked = ask_steadily(kafka, material.photos, TENANT, LOW, material.seconds)
-            measured.grown[f"{size:,}"] = fed, asked
+            wait_until_optimised(index)
+            indexing = send_items(kafka, all_new(material.shots), TENANT)
+            searches = search_at_rate(kafka, material.photos, TENANT, LOW, material.seconds)
+            measured.grown[f"{size:,}"] = indexing, searches
 
 
-def look_at(material: Material, encoder: Encoder) -> Seen:
-    """What the encoder sees in the pictures of the items."""
+def look_at(material: Material, encoder: Encoder) -> EncodedPictures:
+    """The encoded pictures of the items."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         found = ImageEmbedder(encoder, make_colour_extractor(), DecodeLimits(thumbnail=0), pool).embed(
             material.shots
         )
     looks = [look for look in found if isinstance(look, Look)]
     kinds = [product.kind for product in material.catalogue.products]
-    return Seen(looks, kinds, LookParts(encoder.object_size, encoder.style_size), encoder.fingerprint)
+    return EncodedPictures(looks, kinds, LookParts(encoder.object_size, encoder.style_size), encoder.fingerprint)
 
 
 @contextmanager
@@ -164,8 +164,8 @@ def main(
         folder = Path(temporary)
         material = _material(draw_catalogue(folder / "shop", pictures, SEED), seconds, rates, data)
         encoder = open_encoder(encoder_name, TorchSettings(engine=engine))
-        for name, shown in (material.sets | {"photos": material.photos}).items():
-            measured.encoder_alone[name] = rate_alone(encoder, shown)
+        for name, chosen in (material.sets | {"photos": material.photos}).items():
+            measured.encoder_alone[name] = rate_alone(encoder, chosen)
         with console.status("measuring"), started(folder / "system", encoder_name, engine, measured) as system:
             bear(system, material, measured)
             grow(system, material, encoder, [int(size) for size in sizes.split(",")], measured)

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.observability.host_info import describe_machine, installed_versions
-from tests.benchmarks.asked import Asked
-from tests.benchmarks.fed import Fed
+from tests.benchmarks.item_load import ItemLoadResult
+from tests.benchmarks.search_load import SearchLoadResult
 
 LOW = 1.0
-"""Items a second that leave the index worker time between them."""
+"""A rate of items a second at which the index worker is idle between items."""
 
 
 @dataclass
@@ -21,24 +21,29 @@ class Measured:
     encoder_alone: dict[str, float] = field(default_factory=dict)
     """Pictures a second of each set, and of the photos that searches are by, at the best of 1, 8 and 16 at once."""
     ready_s: dict[str, float] = field(default_factory=dict)
-    sets: dict[str, Fed] = field(default_factory=dict)
+    sets: dict[str, ItemLoadResult] = field(default_factory=dict)
     """Pictures put in at once."""
-    low: Fed | None = None
-    workers: dict[str, Fed] = field(default_factory=dict)
-    alone: dict[str, Asked] = field(default_factory=dict)
-    while_indexing: dict[str, Asked] = field(default_factory=dict)
+    low: ItemLoadResult | None = None
+    workers: dict[str, ItemLoadResult] = field(default_factory=dict)
+    alone: dict[str, SearchLoadResult] = field(default_factory=dict)
+    while_indexing: dict[str, SearchLoadResult] = field(default_factory=dict)
     indexed_meanwhile: dict[str, float] = field(default_factory=dict)
     """Items a second."""
-    grown: dict[str, tuple[Fed, Asked]] = field(default_factory=dict)
+    grown: dict[str, tuple[ItemLoadResult, SearchLoadResult]] = field(default_factory=dict)
     """Items put in at once, and searches, with so many points in the index."""
     memory_mb: dict[str, float] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
-        """Whether every item became searchable, and every search was answered whose rate any machine can bear."""
-        fed = [*self.sets.values(), *self.workers.values(), *(one for one, _ in self.grown.values())]
-        asked = [*(one for one in self.alone.values() if one.rate <= LOW), *(one for _, one in self.grown.values())]
-        return all(one.items == one.indexed for one in fed) and all("none" not in one.statuses for one in asked)
+        """Whether every item became searchable, and every search at a rate of LOW or less was answered."""
+        indexing = [*self.sets.values(), *self.workers.values(), *(one for one, _ in self.grown.values())]
+        searches = [
+            *(one for one in self.alone.values() if one.rate <= LOW),
+            *(one for _, one in self.grown.values()),
+        ]
+        return all(one.items == one.indexed for one in indexing) and all(
+            "none" not in one.statuses for one in searches
+        )
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """What was measured, for people."""
@@ -46,17 +51,19 @@ class Measured:
             yield f"encoder alone: {name}", f"{rate:g} pictures/s", ""
         for part, seconds in self.ready_s.items():
             yield f"ready after `up`: {part}", f"{seconds:g} s", ""
-        for name, fed in (self.sets | self.workers).items():
-            yield f"indexing: {name}", f"{fed.rate:g} items/s", f"event to searchable {_three(fed.fresh)}"
+        for name, indexing in (self.sets | self.workers).items():
+            yield f"indexing: {name}", f"{indexing.rate:g} items/s", f"event to searchable {_three(indexing.fresh)}"
         if self.low:
             yield f"indexing: {LOW:g} item a second", "", f"event to searchable {_three(self.low.fresh)}"
-        for name, asked in self.alone.items():
-            yield from _asked(f"searches: {name}", asked)
-        for name, asked in self.while_indexing.items():
-            yield from _asked(f"searches while {self.indexed_meanwhile[name]:g} items/s come in: {name}", asked)
-        for points, (fed, asked) in self.grown.items():
+        for name, searches in self.alone.items():
+            yield from _search_rows(f"searches: {name}", searches)
+        for name, searches in self.while_indexing.items():
+            yield from _search_rows(
+                f"searches while {self.indexed_meanwhile[name]:g} items/s come in: {name}", searches
+            )
+        for points, (indexing, searches) in self.grown.items():
             what = f"{points} points"
-            yield what, f"{fed.rate:g} items/s", f"search {_three(asked.whole)}"
+            yield what, f"{indexing.rate:g} items/s", f"search {_three(searches.whole)}"
         for part, megabytes in self.memory_mb.items():
             yield f"memory: {part}", f"{megabytes:g} MB", ""
 
@@ -84,9 +91,9 @@ class Report:
         console.print(table)
 
 
-def _asked(what: str, asked: Asked) -> Iterator[tuple[str, str, str]]:
-    count = f"{asked.found} of {sum(asked.statuses.values())} answered in time, {asked.rate:g}/s"
-    yield what, count, f"whole {_three(asked.whole)}; beyond decode and encode {_three(asked.beyond)}"
+def _search_rows(what: str, searches: SearchLoadResult) -> Iterator[tuple[str, str, str]]:
+    count = f"{searches.found} of {sum(searches.statuses.values())} answered in time, {searches.rate:g}/s"
+    yield what, count, f"whole {_three(searches.whole)}; beyond decode and encode {_three(searches.beyond)}"
 
 
 def _three(percentiles: Sequence[float]) -> str:

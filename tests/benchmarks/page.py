@@ -1,4 +1,4 @@
-"""How long the page takes from a picture to painted hits, and how the gateway bears fifty who ask at once.
+"""How long the page takes from a picture to painted hits, and how the gateway serves fifty callers at once.
 
 `python -m tests.benchmarks.page`: a system with the default encoder and a drawn shop of 240, a real Chromium.
 """
@@ -20,7 +20,7 @@ from rich.progress import track
 
 from infra.observability.host_info import describe_machine, installed_versions
 from tests.benchmarks.fresh_bytes import new
-from tests.browser.site import Site, find_browser, open_context, running_browser, running_site
+from tests.browser.site import Site, find_browser, launch_browser, open_context, run_site
 from tests.browser.steps import choose
 
 PRODUCTS = 240
@@ -46,8 +46,8 @@ def main(
     path = find_browser()
     if path is None:
         raise typer.BadParameter("no Chromium is installed")
-    with tempfile.TemporaryDirectory() as folder, running_site(Path(folder), PRODUCTS, encoder, **NO_LIMIT) as site:
-        with running_browser(path) as browser:
+    with tempfile.TemporaryDirectory() as folder, run_site(Path(folder), PRODUCTS, encoder, **NO_LIMIT) as site:
+        with launch_browser(path) as browser:
             figures: dict[str, Any] = {"page": time_uploads(browser, site, uploads)}
         figures["gateway"] = ask_at_once(site, callers, seconds)
     figures |= {"machine": describe_machine(), "versions": installed_versions()}
@@ -63,11 +63,11 @@ def time_uploads(browser: Browser, site: Site, uploads: int) -> dict[str, Any]:
         page.goto("/")
         choose(page, site.photo(0))  # connections open, code is compiled
         found = [_time_one(page, site.photo(n % PRODUCTS)) for n in track(range(1, uploads + 1), "pictures")]
-    beside = [ms - sum(steps[step] for step in ENCODING) for ms, steps in found]
+    rest = [ms - sum(steps[step] for step in ENCODING) for ms, steps in found]
     return {
         "uploads": uploads,
         "painted_ms": spread([ms for ms, _ in found]),
-        "beside_decode_and_encode_ms": spread(beside),
+        "beside_decode_and_encode_ms": spread(rest),
         "steps_ms": {step: spread([steps[step] for _, steps in found]) for step in found[0][1]},
     }
 
@@ -83,7 +83,7 @@ def _time_one(page: Page, photo: Path) -> tuple[float, dict[str, float]]:
 
 
 def ask_at_once(site: Site, callers: int, seconds: float) -> dict[str, Any]:
-    """What so many callers are answered, and how the gateway's memory fares."""
+    """The answers to so many callers at once, and the gateway's memory."""
     before = _resident_mb(site)
     answers: Counter[int] = Counter()
     took: list[float] = []

@@ -1,4 +1,4 @@
-"""What linger and compression cost and give, in events with a picture and in events with a reference to one.
+"""The costs and gains of linger and compression, for events with a picture and events with a reference to one.
 
 python -m tests.benchmarks.producing [--events 512] [--rounds 5]
 """
@@ -31,7 +31,7 @@ from producers.demo.catalogue import draw_catalogue
 from schemas.envelope import Event, to_bytes, to_headers
 from schemas.items import ImageRef, InlineImage, ItemUpserted, UrlImage, item_key
 from schemas.topics import CATALOG_ITEMS, all_topics
-from tests.running import running_part
+from tests.service_process import run_service
 
 LINGERS, COMPRESSIONS = (0, 2, 20), ("none", "lz4", "zstd")
 SEED, SHOP = 7, 64
@@ -50,9 +50,9 @@ class Sent:
 
 @contextmanager
 def local_broker() -> Iterator[KafkaSettings]:
-    """A broker that does nothing else."""
+    """A broker for this benchmark alone."""
     port = find_free_port(0)
-    with running_part(broker_service(port)):
+    with run_service(broker_service(port)):
         kafka = local_kafka(KafkaSettings(), f"{LOOPBACK}:{port}")
         create_topics(kafka, all_topics())
         yield kafka
@@ -62,8 +62,8 @@ def measure(kafka: KafkaSettings, images: Sequence[ImageRef], linger: int, compr
     """Send an item with each of these pictures, and wait until the broker has them all."""
     wire: list[int] = [0]
 
-    def note(told: str) -> None:
-        wire[0] = int(json.loads(told)["tx_bytes"])
+    def note(event_id: str) -> None:
+        wire[0] = int(json.loads(event_id)["tx_bytes"])
 
     chosen = {"acks": "all", **IDEMPOTENT_DELIVERY, "linger.ms": linger, "compression.type": compression}
     watched = {"statistics.interval.ms": STATISTICS_MS, "stats_cb": note}
@@ -88,7 +88,7 @@ def _send(producer: Producer, images: Sequence[ImageRef]) -> None:
 
 
 def _settled(producer: Producer, wire: Sequence[int]) -> int:
-    """What has gone over the wire by now, once the statistics know of it."""
+    """The bytes sent so far, once the client's statistics include them."""
     until = time.monotonic() + 3 * STATISTICS_MS / 1000
     while time.monotonic() < until:
         producer.poll(0.05)
@@ -109,13 +109,13 @@ def main(
         "reference": [UrlImage(url=f"https://shop.example/pictures/{n}.jpg") for n in range(events)],
     }
     choices = list(product(kinds, LINGERS, COMPRESSIONS))
-    seen: dict[tuple[str, int, str], list[Sent]] = {choice: [] for choice in choices}
+    results: dict[tuple[str, int, str], list[Sent]] = {choice: [] for choice in choices}
     with local_broker() as kafka, console.status("measuring"):
         for _ in range(rounds):
             for kind, linger, compression in choices:
-                seen[kind, linger, compression].append(measure(kafka, kinds[kind], linger, compression))
+                results[kind, linger, compression].append(measure(kafka, kinds[kind], linger, compression))
     table = Table("event", "linger, ms", "compression", "wall, ms", "processor, ms", "bytes sent")
-    for (kind, linger, compression), each in seen.items():
+    for (kind, linger, compression), each in results.items():
         wall, cpu, wire = (
             median(getattr(one, what) for one in each) for what in ("wall_ms", "cpu_ms", "wire_bytes")
         )

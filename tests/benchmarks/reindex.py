@@ -1,4 +1,4 @@
-"""Changing the encoder under load: what searches and items feel of it, and what it comes to.
+"""A change of the encoder under load: its effect on searches and items, and its result.
 
     python -m tests.benchmarks.reindex [--items 10000] [--item-rate 20] [--kills 20]
 
@@ -39,8 +39,8 @@ from schemas.envelope import Event
 from schemas.items import FileImage, InlineImage, ItemUpserted, item_key
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS
-from tests.benchmarks.asked import percentiles
-from tests.benchmarks.parts import new_system
+from tests.benchmarks.search_load import percentiles
+from tests.benchmarks.system_processes import new_system
 from tests.benchmarks.whole_path import kafka_of
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System
 
@@ -52,8 +52,8 @@ GATE = "first_hit_rate = 0.5\nfirst_hit_loss = 0.1\ncategory_loss = 0.2\n"
 
 
 @dataclass
-class Seen:
-    """What one who searches all the while sees: moments, milliseconds, statuses and encoders."""
+class SearchLog:
+    """The log of steady searches: times, milliseconds, statuses and encoders."""
 
     at: list[float] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
@@ -61,13 +61,13 @@ class Seen:
     encoders: list[str] = field(default_factory=list)
 
     def between(self, start: float, end: float) -> list[float]:
-        """Percentiles of what was asked in that time."""
+        """Percentiles of the searches sent in that time."""
         return percentiles([ms for at, ms in zip(self.at, self.took, strict=True) if start <= at < end])
 
 
 @dataclass
 class Report:
-    """What it came to."""
+    """The result of the benchmark."""
 
     items: int
     item_rate: float
@@ -86,9 +86,9 @@ class Report:
 
 
 @contextmanager
-def searching(kafka: KafkaSettings, photos: Sequence[bytes], rate: float) -> Iterator[Seen]:
+def searching(kafka: KafkaSettings, photos: Sequence[bytes], rate: float) -> Iterator[SearchLog]:
     """Search at a rate until the block ends."""
-    seen, over = Seen(), threading.Event()
+    log, over = SearchLog(), threading.Event()
 
     def search() -> None:
         with SearchClient(kafka) as client:
@@ -99,18 +99,18 @@ def searching(kafka: KafkaSettings, photos: Sequence[bytes], rate: float) -> Ite
                 began = time.monotonic()
                 try:
                     result = client.search(request)
-                    seen.statuses[result.status] += 1
-                    seen.encoders.append(result.encoder or "")
+                    log.statuses[result.status] += 1
+                    log.encoders.append(result.encoder or "")
                 except NoAnswer:
-                    seen.statuses["none"] += 1
-                seen.at.append(began)
-                seen.took.append((time.monotonic() - began) * 1000)
+                    log.statuses["none"] += 1
+                log.at.append(began)
+                log.took.append((time.monotonic() - began) * 1000)
                 number += 1
 
     thread = threading.Thread(target=search)
     thread.start()
     try:
-        yield seen
+        yield log
     finally:
         over.set()
         thread.join()
@@ -179,7 +179,7 @@ def kill_now_and_then(system: System, kills: int, over: threading.Event, chance:
 
 
 def reindex(system: System, encoder: str) -> None:
-    """Run the command to its end; fails with what it said."""
+    """Run the command to its end; fails with its output."""
     gate = system.folder.parent / "gate.toml"
     gate.write_text(GATE)
     command = [*LOOKSTREAM, "reindex", "--encoder", encoder, "--gate", str(gate)]
@@ -223,7 +223,7 @@ def main(
             system.start()
         console.print(f"{items} items are indexed by {old}")
         kafka, over = kafka_of(system), threading.Event()
-        with searching(kafka, photos, search_rate) as seen, changing(kafka, names, item_rate):
+        with searching(kafka, photos, search_rate) as log, changing(kafka, names, item_rate):
             began = time.monotonic()
             time.sleep(BEFORE_SECONDS)
             killed: list[int] = []
@@ -237,10 +237,10 @@ def main(
             killer.join()
             ended = time.monotonic()
         report.kills = killed[0]
-        report.before_ms = seen.between(began + 5, began + BEFORE_SECONDS)
-        report.during_ms = seen.between(changed, ended)
-        report.searches = dict(seen.statuses)
-        pairs = zip(seen.encoders, seen.encoders[1:], strict=False)
+        report.before_ms = log.between(began + 5, began + BEFORE_SECONDS)
+        report.during_ms = log.between(changed, ended)
+        report.searches = dict(log.statuses)
+        pairs = zip(log.encoders, log.encoders[1:], strict=False)
         report.encoder_changes = sum(one != other for one, other in pairs)
         compare(system, report, console)
         system.stop()

@@ -31,10 +31,18 @@ from infra.observability.host_info import describe_machine, installed_versions
 from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.catalogue import MAX_PRODUCTS, draw_catalogue
 from producers.demo.figures import LatencySpread
-from tests.benchmarks.crowd import NOISE, TENANT, Labelled, Seen, make_crowd, read_labelled, see
-from tests.benchmarks.index_calls import Bench, Calls, Load, Stalls, optimise, questions, settled
-from tests.benchmarks.live import Fresh, Searches, put_steadily, search_steadily
-from tests.benchmarks.watching import Watching, measure_watching
+from tests.benchmarks.index_calls import Bench, Calls, Load, Stalls, optimise, query_kinds, wait_until_optimised
+from tests.benchmarks.steady_rate import Fresh, Searches, put_steadily, search_steadily
+from tests.benchmarks.synthetic_points import (
+    NOISE,
+    TENANT,
+    EncodedPictures,
+    Labelled,
+    encode_labelled,
+    make_synthetic_points,
+    read_labelled,
+)
+from tests.benchmarks.watch_matching import WatchMatching, measure_watch_matching
 from tests.benchmarks.whole_path import kafka_of, running_system
 from tests.end_to_end.system import System
 
@@ -73,7 +81,7 @@ class Measured:
     @property
     def complete(self) -> bool:
         """Whether everything that was sent had its answer or outcome."""
-        answered = self.searches.answered == self.searches.asked
+        answered = self.searches.answered == self.searches.sent
         return answered and all(one.done == one.events for one in (self.indexed, self.removed))
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
@@ -100,7 +108,7 @@ class Report:
     points: int
     encoder: str
     measured: Measured
-    watching: Watching
+    watching: WatchMatching
     load_before: tuple[float, float, float]
     noise: float = NOISE
     machine: dict[str, str | int] = field(default_factory=describe_machine)
@@ -124,28 +132,30 @@ class Report:
 
 
 @contextmanager
-def open_eyes(encoder: str) -> Iterator[ImageEmbedder]:
-    """Eyes with this encoder."""
+def open_embedder(encoder: str) -> Iterator[ImageEmbedder]:
+    """The embedder with this encoder."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         yield ImageEmbedder(
             open_encoder(encoder, TorchSettings()), make_colour_extractor(), DecodeLimits(thumbnail=0), pool
         )
 
 
-def look_at(labelled: Labelled, eyes: ImageEmbedder, cache: Path, progress: Progress) -> Seen:
-    """What the encoder sees in the pictures; looks that were kept before are not made again."""
+def look_at(labelled: Labelled, embedder: ImageEmbedder, cache: Path, progress: Progress) -> EncodedPictures:
+    """The encoded pictures; looks in the cache are not made again."""
     task = progress.add_task("looking at pictures", total=len(labelled))
     looks, kinds = list[Look](), list[str]()
-    encoder = eyes.encoder
-    with open_embedding_store(cache, eyes) as kept:
-        for look, kind in see(labelled, kept.embed):
+    encoder = embedder.encoder
+    with open_embedding_store(cache, embedder) as store:
+        for look, kind in encode_labelled(labelled, store.embed):
             looks.append(look)
             kinds.append(kind)
             progress.advance(task)
-    return Seen(looks, kinds, LookParts(encoder.object_size, encoder.style_size), encoder.fingerprint)
+    return EncodedPictures(looks, kinds, LookParts(encoder.object_size, encoder.style_size), encoder.fingerprint)
 
 
-def measure(system: System, seen: Seen, labelled: Labelled, sizes: Sizes, progress: Progress) -> Measured:
+def measure(
+    system: System, encoded: EncodedPictures, labelled: Labelled, sizes: Sizes, progress: Progress
+) -> Measured:
     """Fill the index of a running system, optimise it, and measure."""
     running = read_local_state(system.folder)
     assert running is not None, "the system runs"
@@ -155,14 +165,17 @@ def measure(system: System, seen: Seen, labelled: Labelled, sizes: Sizes, progre
         closing(EmbeddedIndex(address, PATIENCE_SECONDS)) as index,
         closing(EmbeddedIndex(address, PATIENCE_SECONDS)) as other,
     ):
-        bench = Bench(make_crowd(seen, sizes.points, np.random.default_rng(SEED)), seen, index)
+        bench = Bench(make_synthetic_points(encoded, sizes.points, np.random.default_rng(SEED)), encoded, index)
         filled = fill(bench, progress)
         unindexed = index.status().unindexed
-        load = Load(other, len(seen.looks[0].vector))
+        load = Load(other, len(encoded.looks[0].vector))
         stalls = optimise(bench, load)
         with load.running():
             task = progress.add_task("searching the index", total=None)
-            calls = {asked.what: bench.measure(sizes.queries, asked) for asked in questions(bench.crowd)}
+            calls = {
+                query_kind.what: bench.measure(sizes.queries, query_kind)
+                for query_kind in query_kinds(bench.synthetic)
+            }
             progress.remove_task(task)
     pictures, kafka = [picture for picture, _ in labelled], kafka_of(system)
     progress.add_task("searching over Kafka", total=None)
@@ -174,16 +187,16 @@ def measure(system: System, seen: Seen, labelled: Labelled, sizes: Sizes, progre
 
 
 def fill(bench: Bench, progress: Progress) -> float:
-    """Write the crowd, its last part when the rest is in the graph; how many points were written a second."""
-    points = len(bench.crowd.kinds)
+    """Write the points, the last part when the rest is in the graph; points a second."""
+    points = len(bench.synthetic.kinds)
     first = round(points * (1 - LAST))
     task = progress.add_task("filling the index", total=points)
     started = time.monotonic()
-    bench.crowd.write(bench.index, 0, first, lambda count: progress.advance(task, count))
+    bench.synthetic.write(bench.index, 0, first, lambda count: progress.advance(task, count))
     rate = first / (time.monotonic() - started)
     bench.index.optimise()
-    settled(bench.index)
-    bench.crowd.write(bench.index, first, points, lambda count: progress.advance(task, count))
+    wait_until_optimised(bench.index)
+    bench.synthetic.write(bench.index, first, points, lambda count: progress.advance(task, count))
     return rate
 
 
@@ -213,12 +226,12 @@ def main(
     ):
         folder = Path(temporary)
         labelled = read_labelled(data, pictures) if data else _drawn(folder / "shop", min(pictures, MAX_PRODUCTS))
-        with open_eyes(encoder) as eyes:
-            seen = look_at(labelled, eyes, cache, progress)
-            watching = measure_watching(seen, labelled, eyes, folder / "watched", points)
+        with open_embedder(encoder) as embedder:
+            encoded = look_at(labelled, embedder, cache, progress)
+            watching = measure_watch_matching(encoded, labelled, embedder, folder / "watched", points)
         with running_system(folder / "system", encoder) as system:
-            measured = measure(system, seen, labelled, Sizes(points, queries, seconds, item_rate), progress)
-    report = Report(len(seen.looks), points, seen.fingerprint, measured, watching, load)
+            measured = measure(system, encoded, labelled, Sizes(points, queries, seconds, item_rate), progress)
+    report = Report(len(encoded.looks), points, encoded.fingerprint, measured, watching, load)
     report.show(Console())
     if path:
         path.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")

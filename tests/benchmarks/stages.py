@@ -1,4 +1,4 @@
-"""Each stage of the walk by itself."""
+"""Each stage of the item path by itself."""
 
 import os
 import statistics
@@ -29,7 +29,7 @@ from infra.qdrant.point_ids import point_id
 from schemas.items import item_key
 from tests.benchmarks.rounds import RATE, Measure
 from tests.end_to_end.system import make_environment
-from tests.running import running_part
+from tests.service_process import run_service
 
 BATCH = 8
 UPSERT = 64
@@ -47,7 +47,7 @@ def own_index(folder: Path, fingerprint: str, size: int) -> Iterator[EmbeddedInd
     """An embedded index in a process of its own, as `lookstream up` starts it, for vectors of `size`."""
     address = address_of(index_folder(folder, FIRST))
     with (
-        running_part(index_service(address), make_environment(folder, {})),
+        run_service(index_service(address), make_environment(folder, {})),
         closing(EmbeddedIndex(address)) as index,
     ):
         index.open(fingerprint, size)
@@ -56,14 +56,14 @@ def own_index(folder: Path, fingerprint: str, size: int) -> Iterator[EmbeddedInd
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What the stages work on: encoded pictures, what the encoder is shown of them, their looks, and an index."""
+    """The data of the stages: picture files, the encoder's inputs and looks of them, and an index."""
 
     encoder: Encoder
     colours: ColourExtractor
     pictures: Sequence[bytes]
     images: Sequence[Image]
     """The same, decoded."""
-    shown: Sequence[EncoderInput]
+    inputs: Sequence[EncoderInput]
     looks: Sequence[Look]
     index: EmbeddedIndex
 
@@ -80,7 +80,7 @@ class Bench:
         return self._each(self.colours.extract, self.images)
 
     def prepare(self, _round: int) -> float:
-        """Milliseconds a picture, on one thread, for what the encoder is shown of it."""
+        """Milliseconds a picture, on one thread, for the encoder's input."""
         return self._each(lambda image: show(image, self.encoder), self.images)
 
     def _each(self, work: Callable[[Thing], object], things: Sequence[Thing]) -> float:
@@ -88,7 +88,7 @@ class Bench:
 
     def encode(self, few: int) -> Callable[[int], float]:
         """Measures pictures a second, `few` of them at once."""
-        batches = [self.shown[n : n + few] for n in range(0, self.count, few)]
+        batches = [self.inputs[n : n + few] for n in range(0, self.count, few)]
         return lambda _round: self.count / _seconds(lambda: [self.encoder.run(batch) for batch in batches])
 
     def upsert(self, number: int) -> float:
@@ -113,7 +113,7 @@ class Bench:
 
 
 def see(data: bytes, encoder: Encoder, colours: ColourExtractor) -> EncoderInput:
-    """What Eyes does with one picture before the network gets it."""
+    """The work of `ImageEmbedder` on one picture before the network runs."""
     limits = DecodeLimits()
     image = decode(data, limits).image
     thumbnail(image, limits.thumbnail)
@@ -122,14 +122,14 @@ def see(data: bytes, encoder: Encoder, colours: ColourExtractor) -> EncoderInput
 
 
 def show(image: Image, encoder: Encoder) -> EncoderInput:
-    """What the encoder is shown of a picture."""
+    """The encoder's input of a picture."""
     focus = select_views(image)
     return EncoderInput(tuple(encoder.prepare(image, box) for box in focus.boxes), focus.studio)
 
 
 @contextmanager
 def open_bench(shots: Shots, encoder: Encoder, folder: Path) -> Iterator[Bench]:
-    """The material of the stages, from picture files; the index lies in `folder`."""
+    """Prepare the data of the stages from picture files; the index lies in `folder`."""
     colours = make_colour_extractor()
     pictures = [shot.read_bytes() for shot in shots]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -137,15 +137,15 @@ def open_bench(shots: Shots, encoder: Encoder, folder: Path) -> Iterator[Bench]:
     looks = [look for look in looked if isinstance(look, Look)]
     assert len(looks) == len(pictures), "every drawn picture can be used"
     images = [decode(data, DecodeLimits()).image for data in pictures]
-    shown = [show(image, encoder) for image in images]
+    inputs = [show(image, encoder) for image in images]
     with own_index(folder, encoder.fingerprint, look_size(encoder)) as index:
-        bench = Bench(encoder, colours, pictures, images, shown, looks, index)
+        bench = Bench(encoder, colours, pictures, images, inputs, looks, index)
         index.upsert(bench.points("held", bench.count))
         yield bench
 
 
 def stage_measures(bench: Bench) -> dict[str, Measure]:
-    """The stages of the walk."""
+    """The stages of the item path."""
     return {
         "decode": Measure("decode; one thread", PICTURE, bench.decode),
         "colour": Measure("colours; one thread", PICTURE, bench.colour),

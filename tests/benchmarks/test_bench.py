@@ -1,6 +1,6 @@
-"""The benchmark commands, small and with the quick encoder: what they count, not how fast it is.
+"""The benchmark commands, small and with the quick encoder: their counts, not their times.
 
-They run in this process, and those that want a system of their own share one: starting is most of their work.
+They run in this process. Those that need a system share one, because the start is most of their work.
 """
 
 import csv
@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from producers.demo.catalogue import draw_catalogue
-from tests.benchmarks import bench, indexes, load, search, simulated, two_brokers
+from tests.benchmarks import bench, capacity_simulation, indexes, load, search, two_brokers
 from tests.benchmarks.whole_path import running_system
 from tests.end_to_end.system import System
 
@@ -35,18 +35,18 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture
 def shared(started: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has benchmarks find that system where they would start one."""
+    """Replaces the start of a system in the benchmarks by that system."""
 
     @contextmanager
     def found(folder: Path, encoder: str, settings: object = None) -> Iterator[System]:
         yield started
 
-    for module in (bench, search, simulated, two_brokers):
+    for module in (bench, search, capacity_simulation, two_brokers):
         monkeypatch.setattr(module, "running_system", found)
 
 
 def run(module: ModuleType, *words: str | Path) -> None:
-    """A benchmark with these words, which must end well."""
+    """Run a benchmark with these arguments; it must succeed."""
     command = typer.Typer()
     command.command()(module.main)
     done = CliRunner().invoke(command, [str(word) for word in words])
@@ -65,7 +65,7 @@ def test_the_benchmark_measures_every_stage_and_loses_nothing(tmp_path: Path) ->
     measured = [*figures["stages"].values(), *compared, figures["whole_path"]]
     assert all(len(one["rounds"]) == 1 and min(one["rounds"]) > 0 for one in measured)
     assert figures["whole_path"]["indexed"] == [6]
-    assert (figures["searches"]["asked"], figures["searches"]["ok"]) == (3, 3)
+    assert (figures["searches"]["sent"], figures["searches"]["ok"]) == (3, 3)
     assert set(figures["searches"]["steps"]) == {"queued", "fetched", "decoded", "encoded", "searched", "elsewhere"}
     assert all(figures["machine"][name] for name in ("processor", "cores", "python"))
     assert {"torch", "confluent-kafka", "numpy"} <= set(figures["versions"])
@@ -88,7 +88,7 @@ def test_the_search_benchmark_answers_and_indexes_everything(tmp_path: Path) -> 
     for calls in measured["calls"].values():
         assert calls["recall"] == 1.0  # so few points are compared one by one
         assert calls["worst_score"] <= 1e-4
-    assert (measured["searches"]["asked"], measured["searches"]["answered"]) == (5, 5)
+    assert (measured["searches"]["sent"], measured["searches"]["answered"]) == (5, 5)
     for kind in ("indexed", "removed"):
         assert (measured[kind]["events"], measured[kind]["done"]) == (20, 20)
 
@@ -99,12 +99,15 @@ def test_the_load_benchmark_loses_nothing_alone_together_and_grown(tmp_path: Pat
     run(load, "--encoder", "fake", *small)
     measured = json.loads(report.read_text())["measured"]
     assert set(measured["ready_s"]) == {"broker, topics and index", "index worker", "query worker", "all"}
-    assert {name: fed["indexed"] for name, fed in measured["sets"].items()} == {"drawn": 4, "12 megapixels": 4}
+    assert {name: indexing["indexed"] for name, indexing in measured["sets"].items()} == {
+        "drawn": 4,
+        "12 megapixels": 4,
+    }
     assert measured["low"]["indexed"] == 2
     assert set(measured["alone"]) == {"5 a second", "saturation"}
     assert set(measured["grown"]) == {"100"}
-    asked = [*measured["alone"].values(), *measured["while_indexing"].values()]
-    assert all(len(one["whole"]) == 3 and one["whole"] >= one["beyond"] for one in asked)
+    searches = [*measured["alone"].values(), *measured["while_indexing"].values()]
+    assert all(len(one["whole"]) == 3 and one["whole"] >= one["beyond"] for one in searches)
     assert min(measured["memory_mb"].values()) > 0
 
 
@@ -129,15 +132,15 @@ def test_the_index_is_compared_on_looks_at_the_pictures_of_a_folder(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("shared")
-def test_what_the_simulation_foretells_is_compared_with_a_system(tmp_path: Path) -> None:
+def test_what_the_simulation_predicts_is_compared_with_a_system(tmp_path: Path) -> None:
     report = tmp_path / "simulated.json"
     small = ("--encoder", "fake", "--pictures", "8", "--warm", "24", "--items", "24", "--json", str(report))
-    run(simulated, *small)
+    run(capacity_simulation, *small)
     figures = json.loads(report.read_text())
     assert figures["service"]["each"] > 0
     for one in figures["loads"].values():
-        assert set(one["off"]) == {"p50_s", "p95_s", "longest_line"}
-        assert min(*one["seen"].values(), *one["foretold"].values()) > 0
+        assert set(one["errors"]) == {"p50_s", "p95_s", "longest_line"}
+        assert min(*one["measured"].values(), *one["predicted"].values()) > 0
 
 
 @pytest.mark.usefixtures("shared")
@@ -148,5 +151,5 @@ def test_searches_over_a_broker_are_measured_beside_what_it_takes_by_itself(tmp_
     local = json.loads(report.read_text())["local"]
     for name in ("rounds", "echoes"):
         [measured] = local[name]
-        assert measured["answered"] == measured["asked"] == 5
+        assert measured["answered"] == measured["sent"] == 5
         assert measured["whole"]["p50"] > 0

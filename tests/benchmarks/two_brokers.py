@@ -1,4 +1,4 @@
-"""Searches over Kafka on both brokers, side by side: `python -m tests.benchmarks.two_brokers`.
+"""Searches over Kafka on both brokers, compared: `python -m tests.benchmarks.two_brokers`.
 
 A system on each broker holds the same items. Each is asked in turn, round after round, so that whatever slows the
 machine down for a while slows both. Between them an echo service on the same broker is asked, which answers at
@@ -26,7 +26,7 @@ from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import draw_catalogue
 from producers.demo.figures import LatencySpread
 from tests.benchmarks.echo import echo
-from tests.benchmarks.live import Searches, search_steadily
+from tests.benchmarks.steady_rate import Searches, search_steadily
 from tests.benchmarks.whole_path import ingest, kafka_of, running_system, tenant_of
 from tests.chaos.brokers import KINDS, Kind, broker_for_up, brokers_of
 from tests.end_to_end.system import System
@@ -47,7 +47,7 @@ class Measured:
     @property
     def complete(self) -> bool:
         """Whether every search was answered."""
-        return all(one.answered == one.asked for one in (*self.rounds, *self.echoes))
+        return all(one.answered == one.sent for one in (*self.rounds, *self.echoes))
 
     def median(self, part: str) -> LatencySpread:
         """The medians of the rounds: of `whole`, `looked` or `beyond`."""

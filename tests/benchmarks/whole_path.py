@@ -20,12 +20,12 @@ from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import ITEM_OUTCOMES
 from tests.benchmarks.fresh_bytes import new
-from tests.benchmarks.parts import as_outside_tests
-from tests.chaos.brokers import kafka_beside
+from tests.benchmarks.system_processes import as_outside_tests
+from tests.chaos.brokers import second_kafka
 from tests.end_to_end.system import System, make_environment
 
 SILENCE_SECONDS = 60.0
-"""How long no item may become searchable before a round is given up."""
+"""Without a new searchable item for so long, a round is given up."""
 WARM_SEARCHES = 3
 PATIENCE_MS = 20_000
 STEPS = ("queued", "fetched", "decoded", "encoded", "searched")
@@ -50,12 +50,12 @@ def running_system(folder: Path, encoder: str, settings: Mapping[str, str] | Non
 
 def kafka_of(system: System) -> KafkaSettings:
     """How to reach the broker of a running system."""
-    return kafka_beside(system)
+    return second_kafka(system)
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of the catalogue in one round; rates are pictures a second."""
+    """The result of the catalogue in one round; rates are pictures a second."""
 
     pictures: int
     """How many became searchable."""
@@ -66,7 +66,7 @@ class Ingested:
 
 
 def ingest(system: System, catalogue: Catalogue, number: int) -> Ingested:
-    """Put the catalogue in with the command, as the tenant of this round, and wait until it is searchable."""
+    """Ingest the catalogue by command, as the tenant of this round, and wait until it is searchable."""
     tenant = tenant_of(number)
     with closing(TopicReader(kafka_of(system), ITEM_OUTCOMES)) as outcomes:
         place = ("--image-root", catalogue.folder, "--tenant", tenant)
@@ -109,9 +109,9 @@ def _searchable(done: Sequence[ItemIndexed]) -> list[float]:
 
 @dataclass(frozen=True)
 class Searches:
-    """Searches with casual photos, one after another: the whole as the client saw it, and its steps, in ms."""
+    """Searches with casual photos, one after another: milliseconds at the client, and of each step."""
 
-    asked: int
+    sent: int
     ok: int
     whole: LatencySpread
     steps: dict[str, LatencySpread]

@@ -26,7 +26,7 @@ DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 @dataclass(frozen=True)
 class Site:
-    """A system with its page, and what is true of the shop in it."""
+    """A system with its page, and the catalogue in it."""
 
     system: System
     catalogue: Catalogue
@@ -43,7 +43,7 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, products: int, encoder: str, **settings: str) -> Iterator[Site]:
+def run_site(folder: Path, products: int, encoder: str, **settings: str) -> Iterator[Site]:
     """A system with a shop of so many products, indexed, calibrated and ready."""
     catalogue = draw_catalogue(folder / "shop", products, SEED)
     data = folder / "data"
@@ -58,8 +58,8 @@ def running_site(folder: Path, products: int, encoder: str, **settings: str) -> 
         assert running is not None
         assert running.page is not None
         site = Site(system, catalogue, running.page)
-        told = "the index to learn what unrelated pictures score, which it does while nobody asks"
-        system.wait_for(site.is_calibrated, told, CALIBRATED_SECONDS, every=1)
+        reason = "the index to learn what unrelated pictures score, which it does while nobody asks"
+        system.wait_for(site.is_calibrated, reason, CALIBRATED_SECONDS, every=1)
         yield site
     finally:
         system.stop()
@@ -71,7 +71,7 @@ def find_browser() -> str | None:
 
 
 @contextmanager
-def running_browser(path: str) -> Iterator[Browser]:
+def launch_browser(path: str) -> Iterator[Browser]:
     """A Chromium without a window."""
     unconfined = ["--no-sandbox"] if os.geteuid() == 0 else []  # which Chromium wants of root, as in containers
     with sync_playwright() as playwright:
@@ -83,29 +83,29 @@ def running_browser(path: str) -> Iterator[Browser]:
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What a page did that it must not do."""
+class PageProblems:
+    """Errors of a page, and requests that it must not make."""
 
     wrongs: list[str]
 
     @classmethod
-    def over(cls, page: Page, address: str) -> "Watched":
-        """Watch a page from now on: its errors, what its content policy stops, and requests to other hosts."""
-        watched = cls([])
+    def over(cls, page: Page, address: str) -> "PageProblems":
+        """Record the errors of a page, violations of its content policy, and requests to other hosts."""
+        problems = cls([])
         own = (address, "blob:", "data:")
-        page.on("pageerror", lambda error: watched.note(f"error: {error}", wrong=True))
-        page.on("request", lambda asked: watched.note(f"asks {asked.url}", wrong=not asked.url.startswith(own)))
-        page.on("console", lambda said: watched.note(said.text, wrong="Content Security Policy" in said.text))
-        return watched
+        page.on("pageerror", lambda error: problems.note(f"error: {error}", wrong=True))
+        page.on("request", lambda sent: problems.note(f"asks {sent.url}", wrong=not sent.url.startswith(own)))
+        page.on("console", lambda line: problems.note(line.text, wrong="Content Security Policy" in line.text))
+        return problems
 
     def note(self, what: str, *, wrong: bool) -> None:
-        """Keep what was wrong."""
+        """Record a problem if it is one."""
         if wrong:
             self.wrongs.append(what)
 
 
 def open_context(browser: Browser, site: Site, *, phone: bool = False) -> BrowserContext:
-    """A browser that knows nothing yet, of a desktop or a phone."""
+    """A fresh browser context, of a desktop or a phone."""
     context = browser.new_context(
         base_url=site.address,
         viewport=PHONE if phone else DESKTOP,  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def item_ids(page: Page) -> list[str]:
     return ids
 
 
-def asked(page: Page) -> str:
+def search_in_address(page: Page) -> str:
     """The search in the address bar."""
     return page.evaluate("decodeURIComponent(location.search)")  # type: ignore[no-any-return]
 

@@ -11,8 +11,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.site import Site, open_context
-from tests.browser.steps import asked, cards, choose, item_ids, show_nearest, wait_for_answer
-from tests.end_to_end.gateway import gateway_beside
+from tests.browser.steps import cards, choose, item_ids, search_in_address, show_nearest, wait_for_answer
+from tests.end_to_end.gateway import second_gateway
 
 TITLE = '<img src=x onerror=alert(1)> a "find"'
 SERIOUS = ("serious", "critical")
@@ -51,7 +51,7 @@ def test_pictures_can_be_dropped_and_pasted(page: Page, site: Site) -> None:
 def test_an_example_begins_a_search_and_the_way_back_leads_to_the_start(page: Page) -> None:
     page.locator("#examples-list button").first.click()
     wait_for_answer(page)
-    assert asked(page).startswith("?item=")
+    assert search_in_address(page).startswith("?item=")
     expect(page.locator("#crop-start")).to_be_hidden()  # an indexed item is searched whole
     page.go_back()
     expect(page.locator("#examples")).to_be_visible()
@@ -87,12 +87,12 @@ def test_hits_change_places_while_a_slider_moves_and_the_search_follows(page: Pa
     moved = item_ids(page)
     assert sorted(moved) == sorted(before)
     assert moved != before
-    assert "weights" not in asked(page)
+    assert "weights" not in search_in_address(page)
     slider.dispatch_event("change")
     page.wait_for_url("**weights=0,**")
     wait_for_answer(page)
-    kept = [item for item in item_ids(page) if item in moved]
-    assert kept == [item for item in moved if item in kept]
+    unchanged = [item for item in item_ids(page) if item in moved]
+    assert unchanged == [item for item in moved if item in unchanged]
 
 
 def test_a_filter_chip_holds_for_every_hit_and_its_count_is_true(page: Page, site: Site) -> None:
@@ -108,7 +108,7 @@ def test_a_filter_chip_holds_for_every_hit_and_its_count_is_true(page: Page, sit
     assert item_ids(page) == [hit["item_id"] for hit in best["hits"]]
     page.get_by_role("button", name=f"Remove filter: {name}").click()
     wait_for_answer(page)
-    assert "category" not in asked(page)
+    assert "category" not in search_in_address(page)
 
 
 def test_a_price_range_and_what_the_picture_seems_to_be_are_filters(page: Page, site: Site) -> None:
@@ -234,7 +234,7 @@ def test_an_item_that_is_refused_says_why(page: Page) -> None:
 def test_a_gateway_with_a_token_asks_for_it_before_anything_is_shown(browser: Browser, site: Site) -> None:
     token = "a-long-secret"
     with (
-        gateway_beside(site.system, LOOKSTREAM_GATEWAY_TOKEN=token) as address,
+        second_gateway(site.system, LOOKSTREAM_GATEWAY_TOKEN=token) as address,
         open_context(browser, site) as context,
     ):
         page = context.new_page()
@@ -254,7 +254,7 @@ def test_a_gateway_with_a_token_asks_for_it_before_anything_is_shown(browser: Br
 
 
 def start(page: Page, _site: Site) -> None:
-    """The first sight."""
+    """The start page."""
     expect(page.locator("#examples-list img").first).to_be_visible()
 
 

@@ -15,8 +15,8 @@ from infra.kafka.sink import IDEMPOTENT_DELIVERY
 from schemas.envelope import from_bytes
 from schemas.results import SearchResult
 from schemas.topics import SEARCH_RESULTS
-from tests.chaos.asking import as_record, write_request
 from tests.chaos.scenario import Report
+from tests.chaos.search_requests import as_record, write_request
 from tests.chaos.sender import send_in_turn
 
 QUIET_SECONDS = 2.0
@@ -83,7 +83,7 @@ class AnswerLog:
 
 
 @contextmanager
-def reading_answers(kafka: KafkaSettings, log: AnswerLog) -> Iterator[None]:
+def follow_answers(kafka: KafkaSettings, log: AnswerLog) -> Iterator[None]:
     """Read all answers from now on into the log, beside what is done inside."""
     over = threading.Event()
     with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:

@@ -52,7 +52,7 @@ def kind_of_brokers() -> Kind:
     return _chosen.get()
 
 
-def running_broker(folder: Path) -> AbstractContextManager[Broker]:
+def run_broker(folder: Path) -> AbstractContextManager[Broker]:
     """A broker of the chosen kind, ready and without topics; gone at the end."""
     return apache_node() if kind_of_brokers() == "apache" else _local_broker(folder)
 
@@ -63,11 +63,11 @@ def broker_for_up(folder: Path) -> Iterator[tuple[Broker | None, Mapping[str, st
     if kind_of_brokers() == "local":
         yield None, {}
         return
-    with running_broker(folder) as broker:
+    with run_broker(folder) as broker:
         yield broker, {"LOOKSTREAM_KAFKA_BOOTSTRAP": broker.bootstrap}
 
 
-def kafka_beside(system: System) -> KafkaSettings:
+def second_kafka(system: System) -> KafkaSettings:
     """How to reach the broker that a running system uses."""
     named = system.environment.get("LOOKSTREAM_KAFKA_BOOTSTRAP")
     if named is not None:

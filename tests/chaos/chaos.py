@@ -73,8 +73,8 @@ def _run(entries: Sequence[Entry], folder: Path, size: Size, controls: bool) -> 
 
 def _line(result: Result) -> str:
     """One line about a scenario, for those who wait."""
-    kept = "kept" if result.report.kept else f"BROKEN ({'; '.join(result.report.broken)})"
-    words = f"{kept}, {result.report.seconds:.0f} s"
+    holds = "kept" if result.report.holds else f"BROKEN ({'; '.join(result.report.broken)})"
+    words = f"{holds}, {result.report.seconds:.0f} s"
     if result.control is not None:
         words += f"; control {_control_ended(result.control)}"
     return f"{result.entry.scenario.name}: {words}"
@@ -84,10 +84,10 @@ def _table(results: Sequence[Result]) -> Table:
     table = Table("scenario", "promise", "figures", "without the safeguard", "seconds", show_lines=True)
     for result in results:
         report, control = result.report, result.control
-        kept = "[green]kept[/green]" if report.kept else "[red]BROKEN[/red]: " + "; ".join(report.broken)
+        holds = "[green]kept[/green]" if report.holds else "[red]BROKEN[/red]: " + "; ".join(report.broken)
         table.add_row(
             result.entry.scenario.name,
-            kept,
+            holds,
             _figures(report),
             "not run" if control is None else _control(control),
             f"{report.seconds:.0f}" + (f" + {control.seconds:.0f}" if control else ""),
@@ -104,7 +104,7 @@ def _control(control: Report) -> str:
 def _control_ended(control: Report) -> str:
     if control.error:
         return "FAILED"
-    return "NOT BROKEN" if control.kept else AS_IT_MUST_BE
+    return "NOT BROKEN" if control.holds else AS_IT_MUST_BE
 
 
 def _figures(report: Report) -> str:
@@ -115,7 +115,7 @@ def _figures(report: Report) -> str:
 
 
 def _write(path: Path, size: Size, kafka: Kind, results: Sequence[Result], seconds: float) -> None:
-    said: dict[str, Any] = {
+    document: dict[str, Any] = {
         **asdict(size),
         "kafka": kafka,
         "seconds": round(seconds),
@@ -123,7 +123,7 @@ def _write(path: Path, size: Size, kafka: Kind, results: Sequence[Result], secon
         "versions": installed_versions(),
         "scenarios": {result.entry.scenario.name: _as_json(result) for result in results},
     }
-    path.write_text(json.dumps(said, indent=2) + "\n")
+    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def _as_json(result: Result) -> dict[str, Any]:

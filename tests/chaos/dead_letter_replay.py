@@ -21,7 +21,7 @@ from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event
 from schemas.items import FileImage, InlineImage, ItemDeleted, ItemEvent, ItemUpserted, item_key
 from schemas.topics import CATALOG_ITEMS
-from tests.chaos.brokers import broker_for_up, kafka_beside
+from tests.chaos.brokers import broker_for_up, second_kafka
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.conftest import draw_disc
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System, make_environment
@@ -88,7 +88,7 @@ class Shop:
         ids = {point_id("default", item, 0): item for item in self.model}
         payloads = index.payloads(list(ids), ["state", "base"])
         index.close()
-        return {ids[id]: (str(told["state"]), int(str(told["base"]))) for id, told in payloads.items()}
+        return {ids[id]: (str(payload["state"]), int(str(payload["base"]))) for id, payload in payloads.items()}
 
     def wait_until_read(self) -> None:
         """Wait until the worker has done all that lies in the topic: what is sent last is done last."""
@@ -114,7 +114,7 @@ def open_shop(folder: Path) -> Iterator[Shop]:
     with broker_for_up(folder) as (_, broker):
         system = System(data, make_environment(data, {**settings, **broker})).start()
         try:
-            kafka = kafka_beside(system)
+            kafka = second_kafka(system)
             yield Shop(system, kafka, pictures, EventSink(kafka))
         finally:
             system.stop()

@@ -9,7 +9,7 @@ from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.embedded.owner_process import MIN_FREE
 from schemas.failures import Unavailable
 from tests.chaos.disk import MEGABYTE, Disk, open_disk
-from tests.chaos.engine import FINGERPRINT, SIZE, identity, point, vector_of
+from tests.chaos.engine_writer import FINGERPRINT, SIZE, identity, point, vector_of
 from tests.chaos.processes import Process, wait_for, wait_until_free
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 

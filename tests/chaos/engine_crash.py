@@ -11,11 +11,11 @@ import qdrant_edge as edge
 
 from infra.qdrant.conditions import META
 from infra.qdrant.contract import VECTOR, Vector
-from tests.chaos.engine import FLUSH, LOAD, OPTIMIZE, WRITE, Notes, identity, open_shard, vector_of
+from tests.chaos.engine_writer import FLUSH, LOAD, OPTIMIZE, WRITE, WriterNotes, identity, open_shard, vector_of
 from tests.chaos.processes import Process
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 
-ENGINE, NO_WAL = "tests.chaos.engine", "tests.chaos.no_wal"
+ENGINE, NO_WAL = "tests.chaos.engine_writer", "tests.chaos.no_write_ahead_log"
 BATCHES = (1, 64, 256, 1, 64, 256)
 """Points in a batch, for each of the shards that are killed in turn."""
 LIFE_SECONDS = (0.1, 0.8)
@@ -50,11 +50,11 @@ def phase_control(folder: Path, size: Size) -> Report:
 def _write_run(folder: Path, size: Size, program: str) -> Report:
     report, chance, kills = Report(), random.Random(size.seed), 0
     shards = [folder / f"shard-{n}" for n in range(len(BATCHES))]
-    noted = [Notes(shard) for shard in shards]
+    noted = [WriterNotes(shard) for shard in shards]
     with report.timed():
         while kills < size.of(100, len(shards)) or sum(n.acknowledged for n in noted) < size.of(500_000):
             at = kills % len(shards)
-            _live(program, shards[at], BATCHES[at], WRITE, chance.uniform(*LIFE_SECONDS))
+            _run_child(program, shards[at], BATCHES[at], WRITE, chance.uniform(*LIFE_SECONDS))
             kills += 1
         _judge(report, shards)
     report.figures["kills"] = kills
@@ -64,23 +64,23 @@ def _write_run(folder: Path, size: Size, program: str) -> Report:
 def _phase_run(folder: Path, size: Size, program: str) -> Report:
     report, chance, kills = Report(), random.Random(size.seed), size.of(30, len(PHASES))
     shard = folder / "shard"
-    notes = Notes(shard)
+    notes = WriterNotes(shard)
     with report.timed():
         while notes.acknowledged < PHASE_POINTS:
-            _live(program, shard, 256, WRITE, 0.5)
+            _run_child(program, shard, 256, WRITE, 0.5)
         for n in range(kills):
             phase = PHASES[n % len(PHASES)]
             longest = notes.loads[-1] if phase == LOAD else 1.5
-            _live(program, shard, 256, phase, chance.uniform(0, longest))
+            _run_child(program, shard, 256, phase, chance.uniform(0, longest))
         _judge(report, [shard])
     report.figures["kills"] = kills
     report.expect_at_most("longest load, seconds", max(notes.loads), LOAD_SECONDS)
     return report
 
 
-def _live(program: str, shard: Path, batch: int, phase: str, seconds: float) -> None:
+def _run_child(program: str, shard: Path, batch: int, phase: str, seconds: float) -> None:
     """Start an engine, wait until it is in that phase, and kill it so many seconds later."""
-    notes = Notes(shard)
+    notes = WriterNotes(shard)
     engine = Process(program, [str(shard), str(batch), phase], os.environ, shard / "log")
     try:
         until = time.monotonic() + WAIT_SECONDS
@@ -97,7 +97,7 @@ def _judge(report: Report, shards: list[Path]) -> None:
     """Every acknowledged point must be there, with its vector, however it is asked for."""
     total = lost = differing = miscounted = 0
     for shard in shards:
-        total += (acknowledged := Notes(shard).acknowledged)
+        total += (acknowledged := WriterNotes(shard).acknowledged)
         opened = open_shard(shard)
         lost += acknowledged - _there(opened._opened(), acknowledged)
         for first in range(0, acknowledged, PAGE):
@@ -121,21 +121,21 @@ def _there(shard: edge.EdgeShard, acknowledged: int) -> int:
 
 def _differing(found: dict[str, Vector], numbers: range) -> int:
     """How many of the vectors that were found are not what was written."""
-    wanted = {identity(number): vector_of(number) for number in numbers}
-    return sum(not np.allclose(vector, wanted[id], atol=1e-6) for id, vector in found.items())
+    written = {identity(number): vector_of(number) for number in numbers}
+    return sum(not np.allclose(vector, written[id], atol=1e-6) for id, vector in found.items())
 
 
 def _scrolled(shard: edge.EdgeShard) -> int:
     """How many points a scroll gives, besides the one that describes the collection."""
-    seen: int = 0
+    scrolled: int = 0
     offset = None
     while True:
         records, offset = shard.scroll(
             edge.ScrollRequest(limit=PAGE, offset=offset, with_payload=["state"], with_vector=[VECTOR])
         )
-        seen += sum((record.payload or {}).get("state") != META for record in records)
+        scrolled += sum((record.payload or {}).get("state") != META for record in records)
         if offset is None:
-            return seen
+            return scrolled
 
 
 SCENARIOS = (

@@ -80,7 +80,7 @@ class Author:
         self._chance = random.Random(seed)
         self._mix = mix or Mix()
         self._revision = 0
-        self._shown: dict[str, int] = {}
+        self._pictures: dict[str, int] = {}
         self.feed = Feed()
 
     def event(self, item: str) -> Record:
@@ -90,30 +90,30 @@ class Author:
         return self._deletion(item) if deleted else self._upsert(item)
 
     def _upsert(self, item: str) -> Record:
-        if item not in self._shown or self._chance.random() < self._mix.new_picture:
-            self._shown[item] = self._chance.randrange(PICTURES)
-        first = self._shown[item]
-        shown = [draw(n % PICTURES) for n in range(first, first + 1 + (first % 4 == 0))]
+        if item not in self._pictures or self._chance.random() < self._mix.new_picture:
+            self._pictures[item] = self._chance.randrange(PICTURES)
+        first = self._pictures[item]
+        drawn = [draw(n % PICTURES) for n in range(first, first + 1 + (first % 4 == 0))]
         price = self._revision % 10_000 + 0.5
         body = ItemUpserted(
             tenant=TENANT,
             item_id=item,
             revision=self._revision,
-            images=tuple(InlineImage(data=data) for data in shown),
+            images=tuple(InlineImage(data=data) for data in drawn),
             title=f"{item} as of {self._revision}",
             category="thing",
             price=Decimal(str(price)),
             currency="EUR",
         )
-        sums = tuple(sha256(data).hexdigest() for data in shown)
+        sums = tuple(sha256(data).hexdigest() for data in drawn)
         self.feed.items[item] = Final(self._revision, str(body.title), price, sums)
-        return self._said(body)
+        return self._record(body)
 
     def _deletion(self, item: str) -> Record:
         self.feed.items[item] = Final(self._revision)
-        return self._said(ItemDeleted(tenant=TENANT, item_id=item, revision=self._revision))
+        return self._record(ItemDeleted(tenant=TENANT, item_id=item, revision=self._revision))
 
-    def _said(self, body: ItemEvent) -> Record:
+    def _record(self, body: ItemEvent) -> Record:
         event = Event(body, source="chaos", id=f"{body.item_id}@{body.revision}")
         self.feed.events.add(event.id)
         headers = {name: value.encode() for name, value in to_headers(event).items()}

@@ -15,9 +15,9 @@ from schemas.items import InlineImage, ItemUpserted, item_key
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic, retry_topic
 from tests.chaos.feed import ANY_PARTITION, draw
 from tests.chaos.item_storm import index_fleet
-from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
+from tests.chaos.testbed import LOOKSTREAM, Testbed, open_testbed
 
 BAD, SECONDS, ITEMS_A_SECOND = 5_000, 60.0, 5.0
 FLOOD, CALM = "flood", "calm"
@@ -33,26 +33,26 @@ def run(folder: Path, size: Size) -> Report:
 
 def control(folder: Path, size: Size) -> Report:
     """The same with a limit of dead letters that counts all tenants as one."""
-    return _run(folder, size, "tests.chaos.one_limit")
+    return _run(folder, size, "tests.chaos.shared_dead_letter_limit")
 
 
 def _run(folder: Path, size: Size, program: str) -> Report:
     report, bad, seconds = Report(), size.of(BAD, least=400), max(15.0, SECONDS * size.share)
-    with report.timed(), open_world(folder) as world:
-        fleet, sender = index_fleet(world, program), Sender(world.kafka)
+    with report.timed(), open_testbed(folder) as testbed:
+        fleet, sender = index_fleet(testbed, program), Sender(testbed.kafka)
         fleet.arrive()
         fleet.wait_until_ready()
         phases = {name: _items(name, round(seconds * ITEMS_A_SECOND)) for name in ("before", "during", "after")}
         with sender.spread(phases["before"], seconds):
             time.sleep(seconds)
-        with _flooding(world, bad, seconds), sender.spread(phases["during"], seconds):
+        with _flooding(testbed, bad, seconds), sender.spread(phases["during"], seconds):
             time.sleep(seconds)
         with sender.spread(phases["after"], seconds):
             time.sleep(seconds)
         fleet.look_after()
-        found = _searchable_after(world, sum(map(len, phases.values())))
+        found = _searchable_after(testbed, sum(map(len, phases.values())))
         report.expect("worker ended by itself", ", ".join(fleet.ended_alone) or "no", "no")
-        report.expect("bad ones that nobody told of", bad - _told_of(world), 0)
+        report.expect("bad ones that nobody told of", bad - _count_outcomes(testbed), 0)
         fleet.end()
     _judge(report, found, phases, is_timed=size.is_timed)
     return report
@@ -71,9 +71,9 @@ def _judge(report: Report, found: dict[str, float], phases: dict[str, list[Recor
 
 
 @contextmanager
-def _flooding(world: World, bad: int, seconds: float) -> Iterator[None]:
+def _flooding(testbed: Testbed, bad: int, seconds: float) -> Iterator[None]:
     records = [_record(FLOOD, f"bad-{n}", b"not a picture") for n in range(bad)]
-    with Sender(world.kafka).spread(records, seconds):
+    with Sender(testbed.kafka).spread(records, seconds):
         yield
 
 
@@ -87,13 +87,13 @@ def _record(tenant: str, item: str, picture: bytes) -> Record:
     return Record(CATALOG_ITEMS, ANY_PARTITION, 0, item_key(tenant, item).encode(), to_bytes(body), headers)
 
 
-def _searchable_after(world: World, wanted: int) -> dict[str, float]:
+def _searchable_after(testbed: Testbed, at_least: int) -> dict[str, float]:
     """By item of the calm tenant: the seconds from its record to when the index had it."""
     found: dict[str, float] = {}
     until = time.monotonic() + PATIENCE_SECONDS
-    while len(found) < wanted and time.monotonic() < until:
-        sent = {_item_of(r): r.timestamp_ms / 1000 for r in read_to_end(world.kafka, [CATALOG_ITEMS])}
-        for record in read_to_end(world.kafka, [ITEM_OUTCOMES]):
+    while len(found) < at_least and time.monotonic() < until:
+        sent = {_item_of(r): r.timestamp_ms / 1000 for r in read_to_end(testbed.kafka, [CATALOG_ITEMS])}
+        for record in read_to_end(testbed.kafka, [ITEM_OUTCOMES]):
             body = json.loads(record.value or b"{}")
             if body["tenant"] == CALM and body["schema"] == "item.indexed/1":
                 at = datetime.fromisoformat(body["times"]["searchable_at"]).timestamp()
@@ -105,10 +105,10 @@ def _item_of(record: Record) -> str:
     return (record.key or b"").decode().partition(":")[2]
 
 
-def _told_of(world: World) -> int:
+def _count_outcomes(testbed: Testbed) -> int:
     """How many bad ones are dead letters, or wait in the slowest retry topic for their tenant to calm down."""
     topics = [dead_letter_topic(CATALOG_ITEMS), retry_topic(CATALOG_ITEMS, "600s")]
-    found = {_item_of(record) for record in read_to_end(world.kafka, topics)}
+    found = {_item_of(record) for record in read_to_end(testbed.kafka, topics)}
     return sum(item.startswith("bad-") for item in found)
 
 

@@ -23,14 +23,14 @@ from schemas.facets import FacetsRequest, FacetsResult
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, all_topics
-from tests.chaos.asking import searchable, start_query
-from tests.chaos.brokers import running_broker
-from tests.chaos.parts import LOOKSTREAM, World
+from tests.chaos.brokers import run_broker
 from tests.chaos.processes import Process, wait_for
 from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.search_requests import searchable, start_query
+from tests.chaos.testbed import LOOKSTREAM, Testbed
 from tests.hostile.requests import hostile_bodies
 from tests.producers.conftest import png
-from tests.worker_thread import working
+from tests.worker_thread import run_worker
 
 LINES, BODIES, GENERATED = 1_000, 100, 10_000
 """Idle connections, and as many that drip; clients with bodies of 10 MB; generated requests."""
@@ -74,12 +74,12 @@ class Healthy:
                     self.statuses[status] += 1
 
     @property
-    def asked(self) -> int:
+    def request_count(self) -> int:
         """How many requests."""
         return sum(map(len, self.seconds.values()))
 
     @contextmanager
-    def beside(self) -> Iterator[None]:
+    def ask_in_background(self) -> Iterator[None]:
         """Ask while the caller does something else."""
         thread = threading.Thread(target=self.ask)
         thread.start()
@@ -94,7 +94,7 @@ class Healthy:
 class Gateway:
     """A gateway over a real broker, behind which every search is answered at once."""
 
-    world: World
+    testbed: Testbed
     process: Process
     port: int
 
@@ -105,31 +105,31 @@ class Gateway:
 
     def attack(self, kind: str, count: int) -> Process:
         """Start hostile callers."""
-        return self.world.start("attack", "tests.chaos.gateway_attack", kind, str(self.port), str(count))
+        return self.testbed.start("attack", "tests.chaos.gateway_attack", kind, str(self.port), str(count))
 
 
 @contextmanager
-def running_gateway(folder: Path, program: str) -> Iterator[Gateway]:
+def run_gateway(folder: Path, program: str) -> Iterator[Gateway]:
     """Start all of it."""
-    with running_broker(folder) as broker:
-        world = World(folder, broker, NO_LIMIT).open(all_topics())
+    with run_broker(folder) as broker:
+        testbed = Testbed(folder, broker, NO_LIMIT).open(all_topics())
         try:
-            with _answering(world.kafka):
-                yield _start_gateway(world, program)
+            with _answering(testbed.kafka):
+                yield _start_gateway(testbed, program)
         finally:
-            world.close()
+            testbed.close()
 
 
-def _start_gateway(world: World, program: str) -> Gateway:
+def _start_gateway(testbed: Testbed, program: str) -> Gateway:
     port = find_free_port(0)
-    process = world.start("gateway", program, "gateway", "--port", str(port))
+    process = testbed.start("gateway", program, "gateway", "--port", str(port))
     wait_for(lambda: is_listening((LOOPBACK, port)), "the gateway", process)
-    return Gateway(world, process, port)
+    return Gateway(testbed, process, port)
 
 
 def _answering(kafka: KafkaSettings) -> AbstractContextManager[None]:
     """A query worker in a thread, that finds nothing."""
-    return working(kafka, [SEARCH_REQUESTS], _reply, LOW_LATENCY_DELIVERY)
+    return run_worker(kafka, [SEARCH_REQUESTS], _reply, LOW_LATENCY_DELIVERY)
 
 
 def _reply(record: Record, sink: EventSink) -> None:
@@ -151,22 +151,24 @@ def _answer(request: Body) -> SearchResult | FacetsResult:
 def _attacked(folder: Path, kind: str, count: int, program: str = LOOKSTREAM) -> Report:
     """Healthy requests without an attack, then beside one."""
     report = Report()
-    with report.timed(), running_gateway(folder, program) as gateway:
-        alone, beside = Healthy(gateway.address), Healthy(gateway.address)
-        with alone.beside():
+    with report.timed(), run_gateway(folder, program) as gateway:
+        alone, ask_in_background = Healthy(gateway.address), Healthy(gateway.address)
+        with alone.ask_in_background():
             time.sleep(SECONDS / 4)
         attack = gateway.attack(kind, count)
         wait_for(lambda: attack.log.exists() and "attacking" in attack.log.read_text(), "the attack", attack)
         peak = 0.0
-        with beside.beside():
+        with ask_in_background.ask_in_background():
             until = time.monotonic() + SECONDS
             while time.monotonic() < until:
                 peak = max(peak, gateway.process.resident_mb())
                 time.sleep(0.05)
         attack.kill()
-        report.figures["healthy requests"] = beside.asked
-        report.expect("healthy requests not answered", beside.asked - beside.statuses[200], 0)
-        for what, seconds in beside.seconds.items():
+        report.figures["healthy requests"] = ask_in_background.request_count
+        report.expect(
+            "healthy requests not answered", ask_in_background.request_count - ask_in_background.statuses[200], 0
+        )
+        for what, seconds in ask_in_background.seconds.items():
             usual, longest = max(alone.seconds[what]), max(seconds)
             report.figures[f"longest {what} alone, s"] = round(usual, 3)
             report.expect_at_most(f"{what} delayed at most, s", round(longest - usual, 3), MOST_DELAY)
@@ -207,19 +209,22 @@ def control_generated(folder: Path, size: Size) -> Report:
 def _generated(folder: Path, size: Size, program: str) -> Report:
     """A gateway before a whole system: some requests are refused by the query worker."""
     report, wrong = Report(), Counter[str]()
-    with report.timed(), searchable(folder, all_topics(), **NO_LIMIT) as world:
-        worker = start_query(world)
-        gateway = _start_gateway(world, program)
+    with report.timed(), searchable(folder, all_topics(), **NO_LIMIT) as testbed:
+        worker = start_query(testbed)
+        gateway = _start_gateway(testbed, program)
         healthy = Healthy(gateway.address, "item-1")
-        with healthy.beside(), httpx.Client(base_url=gateway.address, timeout=60, trust_env=False) as client:
+        with (
+            healthy.ask_in_background(),
+            httpx.Client(base_url=gateway.address, timeout=60, trust_env=False) as client,
+        ):
             for one in hostile_bodies(size.seed, size.of(GENERATED), LARGEST):
                 response = client.post(one.path, content=one.body, headers=dict(one.headers))
                 refused = 400 <= response.status_code < 500
                 if response.status_code == 500 or refused != one.refused:
                     wrong[f"{one.kind}: {response.status_code}"] += 1
-        report.figures |= {"hostile requests": size.of(GENERATED), "healthy requests": healthy.asked}
+        report.figures |= {"hostile requests": size.of(GENERATED), "healthy requests": healthy.request_count}
         report.expect("not told as what they are", dict(wrong), {})
-        report.expect("healthy requests not answered", healthy.asked - healthy.statuses[200], 0)
+        report.expect("healthy requests not answered", healthy.request_count - healthy.statuses[200], 0)
         report.expect("exit codes of gateway and query worker", (gateway.process.code, worker.code), (None, None))
     return report
 

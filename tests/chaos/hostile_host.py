@@ -110,9 +110,9 @@ def _listening() -> Iterator[int]:
 
     def attend(caller: socket.socket) -> None:
         with caller, suppress(OSError, StopIteration):
-            asked = caller.recv(65_536)
-            lines = asked.decode("latin-1").lower().splitlines()
-            name = "drip-handshake" if asked[:1] == b"\x16" else next(x[6:] for x in lines if x[:6] == "host: ")
+            request = caller.recv(65_536)
+            lines = request.decode("latin-1").lower().splitlines()
+            name = "drip-handshake" if request[:1] == b"\x16" else next(x[6:] for x in lines if x[:6] == "host: ")
             HOSTILE.get(name.partition(".")[0], healthy)(caller, over)
 
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:

@@ -64,10 +64,10 @@ class Network:
     @property
     def longest(self) -> float:
         """The most seconds that the connections to one name have taken together."""
-        taken = defaultdict[str, float](float)
+        bytes_read = defaultdict[str, float](float)
         for (name, _), seconds in self.spent.items():
-            taken[name] += seconds
-        return max(taken.values())
+            bytes_read[name] += seconds
+        return max(bytes_read.values())
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Healthy:
             self.failed += found != PICTURE
 
     @contextmanager
-    def beside(self) -> Iterator[None]:
+    def ask_in_background(self) -> Iterator[None]:
         """Fetch while the caller does something else."""
         thread = threading.Thread(target=self.fetch)
         thread.start()
@@ -143,17 +143,17 @@ def run(_folder: Path, size: Size) -> Report:
     with report.timed(), hosting() as port:
         network = Network(port)
         with closing(ImageFetcher(settings, internet=NetworkAccess(network.look_up, network.dial))) as images:
-            healthy, took, failed, asked = Healthy(images), [], 0, 0
-            with healthy.beside():
+            healthy, took, failed, lookups = Healthy(images), [], 0, 0
+            with healthy.ask_in_background():
                 for turn in range(size.of(TIMES // AT_ONCE)):
                     started = time.monotonic()
                     found = images.fetch_all(addresses(turn))
                     took.append(time.monotonic() - started)
-                    asked += len(found)
+                    lookups += len(found)
                     failed += sum(isinstance(one, Failure) for one in found)
         read = sum(network.read.values())
         time.sleep(LATE_SECONDS)
-        report.expect("hostile downloads that failed", failed, asked)
+        report.expect("hostile downloads that failed", failed, lookups)
         report.expect_at_most("slowest of them, s", round(network.longest, 2), seconds + LATE_SECONDS)
         # What is too large to be fetched together is fetched after the others.
         report.expect_at_most("slowest of all together, s", round(max(took), 2), 2 * seconds + LATE_SECONDS)

@@ -9,15 +9,15 @@ from pathlib import Path
 from infra.kafka import read_to_end
 from schemas.envelope import CORRELATION_ID
 from schemas.topics import ITEM_OUTCOMES, SEARCH_RESULTS
-from tests.chaos.asking import searchable
-from tests.chaos.busy import Busy, busy_items, busy_searches, paces
 from tests.chaos.fleet import Fleet
 from tests.chaos.hostile_senders import HostileSender
 from tests.chaos.item_storm import index_fleet
-from tests.chaos.parts import LOOKSTREAM, World
 from tests.chaos.raw_errors import count_raw_errors, first_raw_errors
 from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.search_requests import searchable
+from tests.chaos.steady_load import SteadyLoad, item_load, paces, search_load
 from tests.chaos.storm import query_fleet
+from tests.chaos.testbed import LOOKSTREAM, Testbed
 from tests.hostile.records import HostileRecord, hostile_records
 from tests.hostile.requests import hostile_requests
 
@@ -33,32 +33,32 @@ OPEN_LIMIT = {"LOOKSTREAM_WORKER_DEAD_SHARE": "1", "LOOKSTREAM_WORKER_DEAD_IN_A_
 """Their tenant would be set aside after fifty of them, as it should: here each one is to be refused."""
 DEATHS = 3
 """Of one record, at most."""
-TELL_SECONDS = 60.0
+REFUSAL_SECONDS = 60.0
 """How long after the last record all must have been told."""
 WORKER_KILLED = "worker_killed"
 
 
 def run_records(folder: Path, size: Size) -> Report:
     """Hostile records for the index worker."""
-    return _run(folder, size, LOOKSTREAM, hostile_records, busy_items(), index_fleet, _outcomes)
+    return _run(folder, size, LOOKSTREAM, hostile_records, item_load(), index_fleet, _outcomes)
 
 
 def control_records(folder: Path, size: Size) -> Report:
     """The same with a worker that expects every record to be an event."""
-    return _run(folder, size, "tests.chaos.trusting", hostile_records, busy_items(), index_fleet, _outcomes)
+    return _run(folder, size, "tests.chaos.no_validation", hostile_records, item_load(), index_fleet, _outcomes)
 
 
 def run_requests(folder: Path, size: Size) -> Report:
     """Hostile requests for the query worker."""
-    return _run(folder, size, LOOKSTREAM, hostile_requests, busy_searches(), query_fleet, _results)
+    return _run(folder, size, LOOKSTREAM, hostile_requests, search_load(), query_fleet, _results)
 
 
 def control_requests(folder: Path, size: Size) -> Report:
     """The same with a worker that expects every record to be a request."""
-    return _run(folder, size, "tests.chaos.trusting", hostile_requests, busy_searches(), query_fleet, _results)
+    return _run(folder, size, "tests.chaos.no_validation", hostile_requests, search_load(), query_fleet, _results)
 
 
-Told = dict[str, set[str]]
+RefusalCodes = dict[str, set[str]]
 """By the name of a record the codes with which it was refused."""
 
 
@@ -67,16 +67,16 @@ def _run(
     size: Size,
     program: str,
     make: Callable[[int, int], object],
-    busy: Busy,
-    fleet_of: Callable[[World, str], Fleet],
-    told_of: Callable[[World], Told],
+    load: SteadyLoad,
+    fleet_of: Callable[[Testbed, str], Fleet],
+    read_codes: Callable[[Testbed], RefusalCodes],
 ) -> Report:
     report, count = Report(), size.of(COUNT, least=300)
     records: list[HostileRecord] = list(make(size.seed, count))  # type: ignore[call-overload]
     rounds = max(2, round(ROUNDS * size.share))
     each = -(-count // rounds)
-    with report.timed(), searchable(folder, **OPEN_LIMIT) as world:
-        fleet, sender = fleet_of(world, program), HostileSender(world.kafka)
+    with report.timed(), searchable(folder, **OPEN_LIMIT) as testbed:
+        fleet, sender = fleet_of(testbed, program), HostileSender(testbed.kafka)
         fleet.arrive()
         fleet.wait_until_ready()
 
@@ -84,50 +84,54 @@ def _run(
             sender.send(records[number * each : (number + 1) * each], each / A_SECOND)
             fleet.look_after()
 
-        with busy.kept_up(world.kafka):
-            alone, beside = paces(busy, rounds, ALONE_SECONDS, disturb)
-        taken = sender.taken(records)
-        told = _wait_until_told(taken, lambda: told_of(world))
+        with load.sustain(testbed.kafka):
+            alone, disturbed = paces(load, rounds, ALONE_SECONDS, disturb)
+        accepted = sender.accepted(records)
+        codes_by_name = _wait_for_codes(accepted, lambda: read_codes(testbed))
         deaths = list(fleet.ended_alone)
         fleet.end()
-        report.figures |= {"hostile": count, "of these refused by the broker itself": count - len(taken)}
-        _judge(report, taken, told, deaths)
-    report.figures |= {"healthy in a second, alone": round(alone), "among hostile ones": round(beside)}
-    report.figures["share of the pace"] = round(beside / max(alone, 0.01), 2)
+        report.figures |= {"hostile": count, "of these refused by the broker itself": count - len(accepted)}
+        _judge(report, accepted, codes_by_name, deaths)
+    report.figures |= {"healthy in a second, alone": round(alone), "among hostile ones": round(disturbed)}
+    report.figures["share of the pace"] = round(disturbed / max(alone, 0.01), 2)
     if size.is_timed:
-        report.expect_at_least("share of the pace", round(beside / max(alone, 0.01), 2), LEAST_SHARE)
+        report.expect_at_least("share of the pace", round(disturbed / max(alone, 0.01), 2), LEAST_SHARE)
     report.expect("raw errors in the logs", count_raw_errors(folder), 0)
     report.figures["where raw errors are"] = first_raw_errors(folder) or "nowhere"
     return report
 
 
-def _judge(report: Report, taken: Sequence[HostileRecord], told: Told, deaths: Sequence[str]) -> None:
+def _judge(
+    report: Report, accepted: Sequence[HostileRecord], codes_by_name: RefusalCodes, deaths: Sequence[str]
+) -> None:
     """Note how the workers fared, and which hostile ones were not told by their code."""
-    killers = sum(WORKER_KILLED in codes for codes in told.values())
+    killers = sum(WORKER_KILLED in codes for codes in codes_by_name.values())
     report.expect_at_most("deaths of the worker, of records that are told so", len(deaths), DEATHS * killers)
     wrong = Counter(
-        f"{record.kind}: {', '.join(sorted(told.get(_name(record), {'nothing'})))}, not {record.code}"
-        for record in _untold(taken, told)
+        f"{record.kind}: {', '.join(sorted(codes_by_name.get(_name(record), {'nothing'})))}, not {record.code}"
+        for record in _unrefused(accepted, codes_by_name)
     )
     report.expect("hostile ones that were not told by their code", sum(wrong.values()), 0)
-    report.figures["to be told by a code"] = sum(record.code is not None for record in taken)
+    report.figures["to be told by a code"] = sum(record.code is not None for record in accepted)
     if wrong:
         report.figures["which"] = "; ".join(f"{count} x {what}" for what, count in wrong.most_common(8))
-        report.figures["names of the first"] = ", ".join(_name(record) for record in _untold(taken, told)[:8])
+        report.figures["names of the first"] = ", ".join(
+            _name(record) for record in _unrefused(accepted, codes_by_name)[:8]
+        )
 
 
-def _untold(taken: Sequence[HostileRecord], told: Told) -> list[HostileRecord]:
+def _unrefused(accepted: Sequence[HostileRecord], codes_by_name: RefusalCodes) -> list[HostileRecord]:
     """Those that have not been refused with their code."""
-    named = [record for record in taken if record.code is not None and _name(record)]
-    return [record for record in named if str(record.code) not in told.get(_name(record), set())]
+    named = [record for record in accepted if record.code is not None and _name(record)]
+    return [record for record in named if str(record.code) not in codes_by_name.get(_name(record), set())]
 
 
-def _wait_until_told(taken: Sequence[HostileRecord], read: Callable[[], Told]) -> Told:
+def _wait_for_codes(accepted: Sequence[HostileRecord], read: Callable[[], RefusalCodes]) -> RefusalCodes:
     """What was told when the last of them was, or after a minute."""
-    until = time.monotonic() + TELL_SECONDS
-    while _untold(taken, told := read()) and time.monotonic() < until:
+    until = time.monotonic() + REFUSAL_SECONDS
+    while _unrefused(accepted, codes_by_name := read()) and time.monotonic() < until:
         time.sleep(1)
-    return told
+    return codes_by_name
 
 
 def _name(record: HostileRecord) -> str:
@@ -137,23 +141,23 @@ def _name(record: HostileRecord) -> str:
     return "" if record.kind == "headers" else name.decode("utf-8", "replace")
 
 
-def _outcomes(world: World) -> Told:
-    told: Told = {}
-    for record in read_to_end(world.kafka, [ITEM_OUTCOMES]):
+def _outcomes(testbed: Testbed) -> RefusalCodes:
+    codes_by_name: RefusalCodes = {}
+    for record in read_to_end(testbed.kafka, [ITEM_OUTCOMES]):
         body = json.loads(record.value or b"{}")
         if body["schema"] == "item.rejected/1":
-            told.setdefault(body["event_id"], set()).add(body["code"])
-    return told
+            codes_by_name.setdefault(body["event_id"], set()).add(body["code"])
+    return codes_by_name
 
 
-def _results(world: World) -> Told:
-    told: Told = {}
-    for record in read_to_end(world.kafka, [SEARCH_RESULTS]):
+def _results(testbed: Testbed) -> RefusalCodes:
+    codes_by_name: RefusalCodes = {}
+    for record in read_to_end(testbed.kafka, [SEARCH_RESULTS]):
         name = (record.headers.get(CORRELATION_ID) or b"").decode("utf-8", "replace")
         body = json.loads(record.value or b"{}")
         if body.get("code"):
-            told.setdefault(name, set()).add(body["code"])
-    return told
+            codes_by_name.setdefault(name, set()).add(body["code"])
+    return codes_by_name
 
 
 SCENARIOS = (

@@ -53,6 +53,6 @@ class HostileSender:
             self.refused.add(number)
         producer.poll(0)
 
-    def taken(self, records: Iterable[HostileRecord]) -> list[HostileRecord]:
+    def accepted(self, records: Iterable[HostileRecord]) -> list[HostileRecord]:
         """Those of all the records, in the order in which they were sent, that the broker has."""
         return [record for number, record in enumerate(records) if number not in self.refused]

@@ -100,17 +100,17 @@ def run(_folder: Path, size: Size) -> Report:
     decoders = DecodePool(2, ProcessLimits(SECONDS, form.memory))
     watch = Watch(decoders)
     with report.timed(), closing(decoders), ThreadPoolExecutor(2) as pool, watch.looking():
-        eyes = ImageEmbedder(
+        embedder = ImageEmbedder(
             open_encoder("fake", TorchSettings()), make_colour_extractor(), limits, pool, decoders.decode
         )
-        [wanted] = eyes.embed([good])
-        [whole] = eyes.embed([largest(form.pixels)])
+        [expected] = embedder.embed([good])
+        [whole] = embedder.embed([largest(form.pixels)])
         flipped = (("flip", data) for data in flips(size.of(FLIPS), size.seed))
         for name, data in chain(attacks(form.side), flipped):
             started = time.monotonic()
-            look, beside = eyes.embed([data, good])
+            look, companion = embedder.embed([data, good])
             tally.note(name, look, time.monotonic() - started)
-            tally.spoilt += not same(beside, wanted)
+            tally.spoilt += not same(companion, expected)
     never = {name for name, _ in chain(bombs(20), disguises())}
     report.figures["files"] = tally.files
     report.expect("the largest picture is looked at", isinstance(whole, Look), True)
@@ -123,9 +123,9 @@ def run(_folder: Path, size: Size) -> Report:
     return report
 
 
-def same(look: Look | Failure, wanted: Look | Failure) -> bool:
+def same(look: Look | Failure, expected: Look | Failure) -> bool:
     """Whether both are the same look."""
-    return isinstance(look, Look) and isinstance(wanted, Look) and np.array_equal(look.vector, wanted.vector)
+    return isinstance(look, Look) and isinstance(expected, Look) and np.array_equal(look.vector, expected.vector)
 
 
 def control(_folder: Path, size: Size) -> Report:

@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 from infra.kafka import EventSink
-from tests.chaos.bad import image_roots, write_bad
+from tests.chaos.bad_records import image_roots, write_bad
 from tests.chaos.feed import Feed, Mix, add_bad, write_feed
 from tests.chaos.judge import judge_items
-from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.scenario import Report, Scenario, Size
-from tests.outgoing import outgoing
+from tests.chaos.testbed import LOOKSTREAM, Testbed, open_testbed
+from tests.outgoing_record import to_outgoing
 
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
 LIFE_SECONDS = (1.0, 2.5)
@@ -24,7 +24,7 @@ def run(folder: Path, size: Size) -> Report:
 
 def control(folder: Path, size: Size) -> Report:
     """The same without the condition on revisions: late events overwrite newer ones."""
-    return _run(folder, size, "tests.chaos.unguarded")
+    return _run(folder, size, "tests.chaos.no_revision_check")
 
 
 def _run(folder: Path, size: Size, program: str) -> Report:
@@ -32,21 +32,21 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     feed = write_feed(size.of(40_000), size.of(2_000), size.seed, MIX)
     add_bad(feed, write_bad(size.of(800)), size.seed)
     roots = image_roots(folder)
-    with report.timed(), open_world(folder, LOOKSTREAM_IMAGES_ROOTS=roots) as world:
-        _kill(world, feed, kills, random.Random(size.seed), program)
-        report.expect("exit code of the last worker", world.start_worker("last", program).drain(), 0)
-        judge_items(report, world, feed)
+    with report.timed(), open_testbed(folder, LOOKSTREAM_IMAGES_ROOTS=roots) as testbed:
+        _kill(testbed, feed, kills, random.Random(size.seed), program)
+        report.expect("exit code of the last worker", testbed.start_worker("last", program).drain(), 0)
+        judge_items(report, testbed, feed)
     report.figures |= {"records": len(feed.records), "items": len(feed.items), "kills": kills}
     return report
 
 
-def _kill(world: World, feed: Feed, kills: int, chance: random.Random, program: str) -> None:
-    sink = EventSink(world.kafka)
+def _kill(testbed: Testbed, feed: Feed, kills: int, chance: random.Random, program: str) -> None:
+    sink = EventSink(testbed.kafka)
     for part in feed.parts(kills):
         for record in part:
-            sink.send_record(outgoing(record))
+            sink.send_record(to_outgoing(record))
         sink.flush()
-        worker = world.start_worker(program=program)
+        worker = testbed.start_worker(program=program)
         time.sleep(chance.uniform(*LIFE_SECONDS))
         worker.kill()
 

@@ -8,11 +8,11 @@ from infra.observability.heartbeat import READY, last_beat, read_state
 from tests.chaos.feed import Mix, write_feed
 from tests.chaos.fleet import Fleet, Plan, carry_out
 from tests.chaos.judge import catch_up, judge_items
-from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
 from tests.chaos.storm import SLOTS, judge_fleet
+from tests.chaos.testbed import LOOKSTREAM, Testbed, open_testbed
 
 EVENTS, ITEMS, MOVES = 20_000, 1_000, 50
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
@@ -29,7 +29,7 @@ def run(folder: Path, size: Size) -> Report:
 
 def control(folder: Path, size: Size) -> Report:
     """The same without the condition on revisions: late events and stopped workers overwrite newer ones."""
-    return _run(folder, size, "tests.chaos.unguarded")
+    return _run(folder, size, "tests.chaos.no_revision_check")
 
 
 def _run(folder: Path, size: Size, program: str) -> Report:
@@ -38,41 +38,41 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     plan = Plan(moves, seconds, least=1, most=3, session_seconds=SESSION_MS / 1000)
     feed = write_feed(size.of(EVENTS, least=600), size.of(ITEMS, least=60), size.seed, MIX)
     session = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(SESSION_MS)}
-    with report.timed(), open_world(folder, **session) as world:
-        fleet = index_fleet(world, program)
+    with report.timed(), open_testbed(folder, **session) as testbed:
+        fleet = index_fleet(testbed, program)
         fleet.arrive()
         fleet.wait_until_ready()
-        sender, parts, chance = Sender(world.kafka), feed.parts(moves), random.Random(size.seed)
+        sender, parts, chance = Sender(testbed.kafka), feed.parts(moves), random.Random(size.seed)
 
         def send_part() -> None:
             sender.send(next(parts))
             time.sleep(chance.uniform(*AT_WORK_SECONDS))
 
         carry_out(plan, fleet, chance, send_part)
-        report.figures["caught up at the end, seconds"] = catch_up(world, feed)
+        report.figures["caught up at the end, seconds"] = catch_up(testbed, feed)
         fleet.end()
-        index_the_rest(world, program)
-        judge_items(report, world, feed)
+        index_the_rest(testbed, program)
+        judge_items(report, testbed, feed)
         judge_fleet(report, fleet, folder, "index")
     report.figures |= {"records": len(feed.records), "items": len(feed.items)}
     return report
 
 
-def index_the_rest(world: World, program: str = LOOKSTREAM) -> None:
+def index_the_rest(testbed: Testbed, program: str = LOOKSTREAM) -> None:
     """Have a last worker take what is left: late and repeated events change no item, so nobody waits for them."""
-    world.start_worker("index-last", program, LOOKSTREAM_WORKER_SLOT="last").drain()
+    testbed.start_worker("index-last", program, LOOKSTREAM_WORKER_SLOT="last").drain()
 
 
-def index_fleet(world: World, program: str = LOOKSTREAM) -> Fleet:
+def index_fleet(testbed: Testbed, program: str = LOOKSTREAM) -> Fleet:
     """Index workers that can come and go."""
     begun: dict[str, float] = {}
 
     def start(slot: str) -> Process:
         begun[slot] = time.time()
-        return world.start_worker(f"index-{slot}", program, ready=False, LOOKSTREAM_WORKER_SLOT=slot)
+        return testbed.start_worker(f"index-{slot}", program, ready=False, LOOKSTREAM_WORKER_SLOT=slot)
 
     def is_ready(slot: str) -> bool:
-        heartbeat = world.data / "run" / f"index-{slot}.alive"
+        heartbeat = testbed.data / "run" / f"index-{slot}.alive"
         found = read_state(heartbeat)
         return found is not None and found.state == READY and last_beat(heartbeat) >= begun[slot]
 

@@ -13,8 +13,8 @@ from infra.qdrant.point_ids import point_id
 from schemas.failures import Unavailable
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic
 from tests.chaos.feed import TENANT, Feed, Final
-from tests.chaos.parts import World
 from tests.chaos.scenario import Report
+from tests.chaos.testbed import Testbed
 
 MOST_PICTURES = 2
 """An item of a feed has at most so many."""
@@ -55,70 +55,70 @@ class Verdict:
         return self.wrong + self.missing + self.stray == 0
 
 
-def compare(world: World, feed: Feed) -> Verdict:
+def compare(testbed: Testbed, feed: Feed) -> Verdict:
     """Compare the index with the model; raises Unavailable while it is away."""
     wrong = missing = expected = 0
     items = list(feed.items)
     for start in range(0, len(items), PAGE):
         page = items[start : start + PAGE]
-        stored = world.index.payloads([_id(item, n) for item in page for n in range(MOST_PICTURES)], KEYS)
-        pictured = world.index.vectors([_id(item, n) for item in page for n in range(MOST_PICTURES)])
+        stored = testbed.index.payloads([_id(item, n) for item in page for n in range(MOST_PICTURES)], KEYS)
+        pictured = testbed.index.vectors([_id(item, n) for item in page for n in range(MOST_PICTURES)])
         for item in page:
             final = feed.items[item]
             points = [stored.get(_id(item, n), {}) for n in range(MOST_PICTURES)]
-            seen = [_id(item, n) in pictured for n in range(MOST_PICTURES)]
+            has_vector = [_id(item, n) in pictured for n in range(MOST_PICTURES)]
             missing += not points[0]
-            wrong += bool(points[0]) and not _agrees(final, points, seen)
+            wrong += bool(points[0]) and not _agrees(final, points, has_vector)
             expected += len(final.pictures)
-    return Verdict(wrong, missing, max(0, world.index.count() - expected))
+    return Verdict(wrong, missing, max(0, testbed.index.count() - expected))
 
 
-def _agrees(final: Final, points: Sequence[object], seen: Sequence[bool]) -> bool:
+def _agrees(final: Final, points: Sequence[object], has_vector: Sequence[bool]) -> bool:
     if not final.pictures:
         main = points[0]
         return isinstance(main, dict) and main["state"] != LIVE and main["revision"] == final.revision
-    wanted: list[object] = [
+    required: list[object] = [
         {"state": LIVE, "revision": final.revision, "title": final.title, "price": final.price, "sha256": picture}
         for picture in final.pictures
     ]
-    wanted += [{}] * (len(points) - len(wanted))
-    return points == wanted and seen == [bool(point) for point in wanted]
+    required += [{}] * (len(points) - len(required))
+    return points == required and has_vector == [bool(point) for point in required]
 
 
-def is_caught_up(world: World, feed: Feed) -> bool:
+def is_caught_up(testbed: Testbed, feed: Feed) -> bool:
     """Whether the index holds what it must; not while it is away."""
     try:
-        return compare(world, feed).right
+        return compare(testbed, feed).right
     except Unavailable:
         return False
 
 
-def catch_up(world: World, feed: Feed, patience: float = PATIENCE_SECONDS) -> float:
+def catch_up(testbed: Testbed, feed: Feed, patience: float = PATIENCE_SECONDS) -> float:
     """Seconds until the index holds what it must, or patience ends."""
     started = time.monotonic()
-    while not is_caught_up(world, feed) and time.monotonic() - started < patience:
+    while not is_caught_up(testbed, feed) and time.monotonic() - started < patience:
         time.sleep(0.3)
     return round(time.monotonic() - started, 1)
 
 
-def judge_items(report: Report, world: World, feed: Feed) -> None:
+def judge_items(report: Report, testbed: Testbed, feed: Feed) -> None:
     """Note what became of a feed: in the index, among the dead letters, and in its outcomes."""
-    judge_index(report, world, feed)
-    judge_dead_letters(report, world, feed)
-    judge_outcomes(report, world, feed)
+    judge_index(report, testbed, feed)
+    judge_dead_letters(report, testbed, feed)
+    judge_outcomes(report, testbed, feed)
 
 
-def judge_index(report: Report, world: World, feed: Feed) -> None:
+def judge_index(report: Report, testbed: Testbed, feed: Feed) -> None:
     """Note how the index differs from the model: it must not."""
-    verdict = compare(world, feed)
+    verdict = compare(testbed, feed)
     report.expect("wrong", verdict.wrong, 0)
     report.expect("missing", verdict.missing, 0)
     report.expect("stray", verdict.stray, 0)
 
 
-def judge_dead_letters(report: Report, world: World, feed: Feed) -> None:
+def judge_dead_letters(report: Report, testbed: Testbed, feed: Feed) -> None:
     """Note the dead letters, each counted once by where its record lay: the bad events, and their codes."""
-    letters = dead_letters(world.kafka)
+    letters = dead_letters(testbed.kafka)
     unique = {letter.position: letter for letter in letters}
     found = {letter.event_id: letter.code for letter in unique.values()}
     report.expect("dead letters", len(unique), len(feed.bad))
@@ -130,11 +130,11 @@ def judge_dead_letters(report: Report, world: World, feed: Feed) -> None:
         report.figures["which codes"] = ", ".join(f"{what} ({count})" for what, count in wrong.most_common(4))
 
 
-def judge_outcomes(report: Report, world: World, feed: Feed) -> None:
+def judge_outcomes(report: Report, testbed: Testbed, feed: Feed) -> None:
     """Note whether every event has an outcome: one of a kind that it can have."""
-    told = outcomes(world.kafka)
-    good = {id for id, kinds in told.items() if kinds.keys() - {"item.rejected/1"}}
-    refused = {id for id, kinds in told.items() if "item.rejected/1" in kinds}
+    outcomes_by_event = outcomes(testbed.kafka)
+    good = {id for id, kinds in outcomes_by_event.items() if kinds.keys() - {"item.rejected/1"}}
+    refused = {id for id, kinds in outcomes_by_event.items() if "item.rejected/1" in kinds}
     report.expect("events without an outcome", len(feed.events - good) + len(feed.bad.keys() - refused), 0)
     report.expect("good events refused", len(feed.events & refused), 0)
 

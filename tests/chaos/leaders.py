@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.topics import CATALOG_ITEMS, SEARCH_REQUESTS, SEARCH_RESULTS
-from tests.chaos.answer_log import AnswerLog, asking, reading_answers, wait_for_answers
-from tests.chaos.asking import searchable, searchable_items
+from tests.chaos.answer_log import AnswerLog, asking, follow_answers, wait_for_answers
 from tests.chaos.feed import Feed, Mix, write_feed
 from tests.chaos.item_storm import index_fleet, index_the_rest
 from tests.chaos.judge import catch_up, judge_items
-from tests.chaos.parts import World
 from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.search_requests import searchable, searchable_items
 from tests.chaos.sender import Sender
 from tests.chaos.storm import DEADLINE_MS, judge_fleet, query_fleet
+from tests.chaos.testbed import Testbed
 from tests.kafka.apache import ApacheCluster, apache_cluster
 
 KILLS, SEARCHES_A_SECOND, EVENTS_A_SECOND, ITEMS = 20, 8.0, 20.0, 200
@@ -96,27 +96,27 @@ def _run(folder: Path, size: Size, cluster_settings: Mapping[str, str], settings
     with (
         report.timed(),
         apache_cluster(3, settings=cluster_settings) as cluster,
-        searchable(folder, None, Cluster(cluster), **SESSION, **settings) as world,
+        searchable(folder, None, Cluster(cluster), **SESSION, **settings) as testbed,
     ):
-        _kill_under_load(report, world, cluster, feed, kills, random.Random(size.seed))
+        _kill_under_load(report, testbed, cluster, feed, kills, random.Random(size.seed))
     report.figures |= {"kills": kills, "events": len(feed.records)}
     return report
 
 
 def _kill_under_load(
-    report: Report, world: World, cluster: ApacheCluster, feed: Feed, kills: int, chance: random.Random
+    report: Report, testbed: Testbed, cluster: ApacheCluster, feed: Feed, kills: int, chance: random.Random
 ) -> None:
-    searchers, indexers, log = query_fleet(world), index_fleet(world), AnswerLog(2)
+    searchers, indexers, log = query_fleet(testbed), index_fleet(testbed), AnswerLog(2)
     for fleet in (searchers, searchers, indexers):
         fleet.arrive()
     searchers.wait_until_ready()
     indexers.wait_until_ready()
     seconds, killed = kills * ROUND_SECONDS, list[Kill]()
     down, patience = (FEW_DOWN_SECONDS, FEW_DOWN_SECONDS) if kills < FEW else (DOWN_SECONDS, LONGEST_SECONDS)
-    with reading_answers(world.kafka, log):
+    with follow_answers(testbed.kafka, log):
         with (
-            asking(world.kafka, log, round(seconds * SEARCHES_A_SECOND), seconds, DEADLINE_MS),
-            Sender(world.kafka).spread(feed.records, seconds),
+            asking(testbed.kafka, log, round(seconds * SEARCHES_A_SECOND), seconds, DEADLINE_MS),
+            Sender(testbed.kafka).spread(feed.records, seconds),
         ):
             for number in range(kills):
                 killed.append(_kill_one(cluster, number, chance, down))
@@ -124,7 +124,7 @@ def _kill_under_load(
                 indexers.look_after()
         wait_for_answers(log, DEADLINE_MS / 1000)
     both = searchable_items().joined(feed)
-    report.figures["caught up at the end, seconds"] = catch_up(world, both)
+    report.figures["caught up at the end, seconds"] = catch_up(testbed, both)
     log.judge(report)
     longest = max(log.seconds(), default=float("inf"))
     report.expect_at_most("longest wait for an answer, s", round(longest, 1), patience)
@@ -133,9 +133,9 @@ def _kill_under_load(
         report.figures[f"longest waits, s, after the death of the {what}"] = ", ".join(waits)
     for what, fleet in (("query", searchers), ("index", indexers)):
         fleet.end()
-        judge_fleet(report, fleet, world.folder, what)
-    index_the_rest(world)
-    judge_items(report, world, both)
+        judge_fleet(report, fleet, testbed.folder, what)
+    index_the_rest(testbed)
+    judge_items(report, testbed, both)
 
 
 def _longest_wait(log: AnswerLog, kill: Kill) -> float:

@@ -23,7 +23,7 @@ from schemas.failures import Unavailable
 from tests.chaos.processes import Process, family, wait_for
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 
-SERVER, FORGETFUL = "tests.chaos.engine_server", "tests.chaos.forgetful"
+SERVER, FORGETFUL = "tests.chaos.engine_server", "tests.chaos.no_replay_server"
 SIZE, POINTS, BATCH, FILL = 1_024, 3_000, 8, 256
 """The engine builds no graph for less than 10 MB of vectors: 2,500 of this size."""
 KILL_SECONDS = 4.0

@@ -17,8 +17,8 @@ from infra.qdrant.contract import Patch, Payload, Point
 from infra.qdrant.embedded.shard import Shard
 from schemas.envelope import Event
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
-from tests.consumers.histories import KINDS, PICKS, SIZE, delete, delivered, event_of, expected, held, upsert
-from tests.consumers.shop import ENCODER, Worker, open_shop
+from tests.consumers.indexer_harness import ENCODER, Worker, open_indexer
+from tests.consumers.item_histories import KINDS, PICKS, SIZE, delete, delivered, event_of, expected, held, upsert
 
 EVENTS, ITEMS = 20, 2
 """Of one history."""
@@ -28,7 +28,7 @@ BATCH = 64
 HOUR, WEEK = timedelta(hours=TOMBSTONE_COLLECTION_HOURS), timedelta(days=TOMBSTONE_DAYS)
 
 
-class Unguarded(Shard):
+class UncheckedIndex(Shard):
     """The embedded engine without the condition on versions, and as if nothing had been in it before."""
 
     _versions = count(1)
@@ -66,7 +66,7 @@ class Bench:
     moved: timedelta = timedelta()
 
     def __post_init__(self) -> None:
-        self.worker = Worker(open_shop(self.shard, now=lambda: datetime.now(UTC) + self.moved))
+        self.worker = Worker(open_indexer(self.shard, now=lambda: datetime.now(UTC) + self.moved))
 
     def take(self, events: Sequence[Event]) -> None:
         """Handle events, so many at a time as a worker would."""
@@ -75,8 +75,8 @@ class Bench:
 
     def wrong(self, events: Sequence[Event], items: Sequence[str]) -> int:
         """How many of these items are not what the events say."""
-        wanted, found = expected(events), held(self.shard, items)
-        return sum(found.get(item) != wanted.get(item) for item in items)
+        required, found = expected(events), held(self.shard, items)
+        return sum(found.get(item) != required.get(item) for item in items)
 
 
 def run(folder: Path, size: Size) -> Report:
@@ -86,7 +86,7 @@ def run(folder: Path, size: Size) -> Report:
 
 def control(folder: Path, size: Size) -> Report:
     """The same on an index that takes every write."""
-    return _run(Unguarded(folder, 0), replace(size, share=size.share / 10))
+    return _run(UncheckedIndex(folder, 0), replace(size, share=size.share / 10))
 
 
 def _run(shard: Shard, size: Size) -> Report:
@@ -104,12 +104,12 @@ def _run(shard: Shard, size: Size) -> Report:
 def _histories(bench: Bench, report: Report, histories: int) -> None:
     wrong = events = 0
     for first in range(0, histories, TOGETHER):
-        told = [_history(f"h{n}", bench.chance) for n in range(first, min(first + TOGETHER, histories))]
-        for batches in zip_longest(*(delivered(one, bench.chance) for one in told), fillvalue=[]):
+        written = [_history(f"h{n}", bench.chance) for n in range(first, min(first + TOGETHER, histories))]
+        for batches in zip_longest(*(delivered(one, bench.chance) for one in written), fillvalue=[]):
             bench.worker.take([event for batch in batches for event in batch])
         bench.worker.try_later()
         bench.worker.later.clear()
-        for n, one in enumerate(told, start=first):
+        for n, one in enumerate(written, start=first):
             wrong += bench.wrong(one, [f"h{n}-{item}" for item in range(ITEMS)]) > 0
             events += len(one)
     report.figures |= {"histories": histories, "events in them": events}
@@ -144,19 +144,19 @@ def _after_deletes(bench: Bench, report: Report, items: int) -> None:
     """Upserts that are late by less than a week, by a week, and by more than that."""
     names = [f"d{n}" for n in range(items)]
     back = [upsert(name, 9, b"blue") for name in names[::3]]
-    told = [*(upsert(name, 1, b"red") for name in names), *(delete(name, 5) for name in names), *back]
+    written = [*(upsert(name, 1, b"red") for name in names), *(delete(name, 5) for name in names), *back]
     late = [upsert(name, 3, b"green") for name in names]
-    bench.take(told)
+    bench.take(written)
     resurrected = 0
     for moment in (timedelta(), WEEK - HOUR):
         bench.moved = moment
-        bench.worker.shop.job.idle()
+        bench.worker.harness.job.idle()
         bench.take(late)
-        resurrected += bench.wrong(told, names)
+        resurrected += bench.wrong(written, names)
     report.figures |= {"items deleted": items, "items that had come back by a newer event": len(back)}
     report.expect("items that late upserts brought back, or changed", resurrected, 0)
     bench.moved = WEEK + HOUR
-    bench.worker.shop.job.idle()
+    bench.worker.harness.job.idle()
     forgotten = len(names) - len(held(bench.shard, names))
     report.expect("tombstones forgotten after a week", forgotten, len(names) - len(back))
     report.expect("items alive that were forgotten", bench.wrong(back, names[::3]), 0)

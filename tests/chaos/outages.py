@@ -7,15 +7,15 @@ from pathlib import Path
 from infra.kafka import TopicReader
 from infra.local_state import LOCAL_SESSION_MS
 from schemas.topics import ITEM_OUTCOMES
-from tests.chaos.asking import Supervised, as_record, judge_answers, read_answers, write_request
 from tests.chaos.feed import Feed, Mix, write_feed
 from tests.chaos.judge import PATIENCE_SECONDS, catch_up, judge_items
-from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.search_requests import Supervised, as_record, judge_answers, read_answers, write_request
 from tests.chaos.sender import Sender
+from tests.chaos.testbed import LOOKSTREAM, Testbed, open_testbed
 
-HASTY = "tests.chaos.hasty"
+HASTY = "tests.chaos.commit_before_write"
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
 PER_SECOND = 100
 """Events that come in while the index is frozen: what has queued up must be done in CATCH_UP_SECONDS."""
@@ -53,78 +53,78 @@ def _index_run(folder: Path, size: Size, program: str) -> Report:
     frozen, kills = 60.0 * size.share, size.of(5, 2)
     first = write_feed(round(frozen * PER_SECOND) + 100, 100, size.seed, MIX, "frozen")
     second = write_feed(kills * 400, 100, size.seed + 1, MIX, "killed")
-    with report.timed(), open_world(folder) as world:
-        sender, worker = Sender(world.kafka), world.start_worker(program=program)
-        _freeze_index(report, world, sender, first, frozen)
+    with report.timed(), open_testbed(folder) as testbed:
+        sender, worker = Sender(testbed.kafka), testbed.start_worker(program=program)
+        _freeze_index(report, testbed, sender, first, frozen)
         with sender.spread(second.records, kills * 3.0):
             for kill in range(kills):
                 time.sleep(chance.uniform(0.5, 2))
-                worker = _kill_index(world, worker, program, both=kill == 0)
+                worker = _kill_index(testbed, worker, program, both=kill == 0)
         both = first.joined(second)
-        took = catch_up(world, both)
+        took = catch_up(testbed, both)
         report.expect_at_most("caught up at the end, seconds", took, CATCH_UP_SECONDS)
-        _judge(report, world, both, worker)
+        _judge(report, testbed, both, worker)
     report.figures |= {"records": len(both.records), "seconds frozen": frozen, "kills": kills}
     return report
 
 
-def _freeze_index(report: Report, world: World, sender: Sender, feed: Feed, seconds: float) -> None:
+def _freeze_index(report: Report, testbed: Testbed, sender: Sender, feed: Feed, seconds: float) -> None:
     sender.send(feed.records[:100])
-    world.engine.freeze()
+    testbed.engine.freeze()
     with sender.spread(feed.records[100:], seconds):
         time.sleep(seconds)
-    world.engine.thaw()
-    report.expect_at_most("caught up after the stop, seconds", catch_up(world, feed), CATCH_UP_SECONDS)
+    testbed.engine.thaw()
+    report.expect_at_most("caught up after the stop, seconds", catch_up(testbed, feed), CATCH_UP_SECONDS)
 
 
-def _kill_index(world: World, worker: Process, program: str, *, both: bool) -> Process:
-    world.engine.kill()
+def _kill_index(testbed: Testbed, worker: Process, program: str, *, both: bool) -> Process:
+    testbed.engine.kill()
     if both:
         time.sleep(0.5)  # the worker holds a batch that it cannot write
         worker.kill()
     time.sleep(0.5)
-    world.start_engine()
-    return world.start_worker(program=program) if both else worker
+    testbed.start_engine()
+    return testbed.start_worker(program=program) if both else worker
 
 
 def _broker_run(folder: Path, size: Size, program: str) -> Report:
     report, chance = Report(), random.Random(size.seed)
-    short, long, asked = size.of(20, 2), 90.0 * size.share, size.of(2_000)
+    short, long, count = size.of(20, 2), 90.0 * size.share, size.of(2_000)
     feed = write_feed(size.of(20_000), size.of(1_000), size.seed, MIX)
-    requests = [as_record(write_request(n, SEARCH_MS)) for n in range(asked)]
-    with report.timed(), open_world(folder, **PATIENT) as world:
-        sender, worker = Sender(world.kafka), world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
-        searcher = Supervised(world, "q")
+    requests = [as_record(write_request(n, SEARCH_MS)) for n in range(count)]
+    with report.timed(), open_testbed(folder, **PATIENT) as testbed:
+        sender, worker = Sender(testbed.kafka), testbed.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
+        searcher = Supervised(testbed, "q")
         seconds, queued = short * 2.5 + long, size.of(2_000, 400)
-        with sender.spread(feed.records[: -2 * queued], seconds), Sender(world.kafka).spread(requests, seconds):
+        with sender.spread(feed.records[: -2 * queued], seconds), Sender(testbed.kafka).spread(requests, seconds):
             for _ in range(short):
-                _freeze_broker(world, 1.0)
+                _freeze_broker(testbed, 1.0)
                 time.sleep(chance.uniform(0.5, 2))
-            _freeze_broker(world, long)
-            report.expect_at_most("working again, seconds", _next_outcome(world), AGAIN_SECONDS)
+            _freeze_broker(testbed, long)
+            report.expect_at_most("working again, seconds", _next_outcome(testbed), AGAIN_SECONDS)
         for records in (feed.records[-2 * queued : -queued], feed.records[-queued:]):
             sender.send(records)
             time.sleep(chance.uniform(0.05, 0.3))  # in the middle of what has queued up
             worker.kill()
-            worker = world.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
-        report.figures["caught up at the end, seconds"] = catch_up(world, feed)
-        _judge(report, world, feed, worker)
-        judge_answers(report, read_answers(world, asked), asked)
+            worker = testbed.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
+        report.figures["caught up at the end, seconds"] = catch_up(testbed, feed)
+        _judge(report, testbed, feed, worker)
+        judge_answers(report, read_answers(testbed, count), count)
         report.expect("exit code of the query worker", searcher.end(), 0)
         report.figures["query worker started anew"] = searcher.restarts
     report.figures |= {"records": len(feed.records), "short stops": short, "seconds of the long stop": long}
     return report
 
 
-def _freeze_broker(world: World, seconds: float) -> None:
-    world.broker.freeze()
+def _freeze_broker(testbed: Testbed, seconds: float) -> None:
+    testbed.broker.freeze()
     time.sleep(seconds)
-    world.broker.thaw()
+    testbed.broker.thaw()
 
 
-def _next_outcome(world: World) -> float:
+def _next_outcome(testbed: Testbed) -> float:
     """Seconds from now until a worker tells what became of an event."""
-    now, reader = time.time(), TopicReader(world.kafka, ITEM_OUTCOMES)
+    now, reader = time.time(), TopicReader(testbed.kafka, ITEM_OUTCOMES)
     try:
         while time.time() - now < PATIENCE_SECONDS:
             record = reader.poll(0.1)
@@ -135,10 +135,10 @@ def _next_outcome(world: World) -> float:
     return round(time.time() - now, 1)
 
 
-def _judge(report: Report, world: World, feed: Feed, worker: Process) -> None:
+def _judge(report: Report, testbed: Testbed, feed: Feed, worker: Process) -> None:
     report.expect("worker ended by itself", worker.code is not None, False)
     report.expect("exit code of the worker", worker.drain(), 0)
-    judge_items(report, world, feed)
+    judge_items(report, testbed, feed)
 
 
 SCENARIOS = (

@@ -17,10 +17,10 @@ from schemas.items import InlineImage
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
-from tests.chaos.asking import ask_all, searchable, start_query
-from tests.chaos.parts import LOOKSTREAM, World
 from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.search_requests import ask_all, searchable, start_query
+from tests.chaos.testbed import LOOKSTREAM, Testbed
 
 TIMES, SECONDS, DEADLINE_MS = 10, 60.0, 1_000
 MOST_GROWTH_MB = 100
@@ -41,16 +41,16 @@ def run(folder: Path, size: Size) -> Report:
 
 def control(folder: Path, size: Size) -> Report:
     """The same with a worker for which nothing is ever too late."""
-    return _run(folder, size, "tests.chaos.timeless")
+    return _run(folder, size, "tests.chaos.no_deadlines")
 
 
 def _run(folder: Path, size: Size, program: str) -> Report:
     report = Report()
-    with report.timed(), searchable(folder) as world:
-        worker = start_query(world, program)
-        capacity = _capacity(world)
-        sent, memory = _flood(world.kafka, capacity * TIMES, SECONDS * size.share, worker)
-        answers = _collect(world.kafka, sent)
+    with report.timed(), searchable(folder) as testbed:
+        worker = start_query(testbed, program)
+        capacity = _capacity(testbed)
+        sent, memory = _flood(testbed.kafka, capacity * TIMES, SECONDS * size.share, worker)
+        answers = _collect(testbed.kafka, sent)
         worker.end()
     statuses = Counter(result.status for result, _ in answers.values())
     ages = [age for result, age in answers.values() if result.status in ("ok", "no_match")]
@@ -89,15 +89,15 @@ def _share(ages: Sequence[float], capacity: float, size: Size) -> float:
     return round(len(ages) / (capacity * SECONDS * size.share), 2)
 
 
-def _capacity(world: World) -> float:
+def _capacity(testbed: Testbed) -> float:
     """Searches a second when there are always some waiting."""
     pictures = large_pictures()
     requests = [large_request(f"trial{n}", pictures[n % PICTURES], 60_000) for n in range(TRIAL)]
-    with closing(TopicReader(world.kafka, SEARCH_RESULTS)) as reader:
-        ask_all(world.kafka, requests)
-        started, seen = time.monotonic(), 0
-        while seen < TRIAL:
-            seen += reader.poll(1.0) is not None
+    with closing(TopicReader(testbed.kafka, SEARCH_RESULTS)) as reader:
+        ask_all(testbed.kafka, requests)
+        started, received = time.monotonic(), 0
+        while received < TRIAL:
+            received += reader.poll(1.0) is not None
     return TRIAL / (time.monotonic() - started)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from infra.kafka import read_to_end
 from schemas.topics import ITEM_OUTCOMES
-from tests.chaos.bad import image_roots, write_bad
+from tests.chaos.bad_records import image_roots, write_bad
 from tests.chaos.feed import Feed, add_bad, write_feed
 from tests.chaos.judge import judge_dead_letters, judge_items
-from tests.chaos.parts import World, open_world
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
+from tests.chaos.testbed import Testbed, open_testbed
 
 HIGH_LIMITS = {"LOOKSTREAM_WORKER_DEAD_SHARE": "0.5", "LOOKSTREAM_WORKER_DEAD_IN_A_ROW": "500"}
 """A fifth of bad events would otherwise have their tenant set aside, as it should."""
@@ -28,10 +28,10 @@ def run(folder: Path, size: Size) -> Report:
     )
     add_bad(among, write_bad(size.of(1_000)), size.seed)
     settings = HIGH_LIMITS | {"LOOKSTREAM_IMAGES_ROOTS": image_roots(folder)}
-    with report.timed(), open_world(folder, **settings) as world:
-        spans = [_seconds(world, feed) for feed in (before, among, after)]
+    with report.timed(), open_testbed(folder, **settings) as testbed:
+        spans = [_seconds(testbed, feed) for feed in (before, among, after)]
         feed = before.joined(among).joined(after)
-        judge_items(report, world, feed)
+        judge_items(report, testbed, feed)
     clean, poisoned = good / (spans[0] + spans[2]), good / spans[1]
     report.figures |= {"good events": good, "good events in a second, alone": round(clean)}
     report.figures["good events in a second, among bad ones"] = round(poisoned)
@@ -39,17 +39,17 @@ def run(folder: Path, size: Size) -> Report:
     return report
 
 
-def _seconds(world: World, feed: Feed) -> float:
+def _seconds(testbed: Testbed, feed: Feed) -> float:
     """Have one worker do a feed; the seconds from the first of its good outcomes to the last."""
-    Sender(world.kafka).send(feed.records)
-    if (code := world.start_worker().drain()) != 0:
+    Sender(testbed.kafka).send(feed.records)
+    if (code := testbed.start_worker().drain()) != 0:
         raise RuntimeError(f"the worker ended with exit code {code}")
-    told = [
+    outcomes = [
         record.timestamp_ms
-        for record in read_to_end(world.kafka, [ITEM_OUTCOMES])
+        for record in read_to_end(testbed.kafka, [ITEM_OUTCOMES])
         if json.loads(record.value or b"{}")["event_id"] in feed.events
     ]
-    return (max(told) - min(told)) / 1000
+    return (max(outcomes) - min(outcomes)) / 1000
 
 
 def control(folder: Path, size: Size) -> Report:
@@ -57,12 +57,12 @@ def control(folder: Path, size: Size) -> Report:
     report, bad = Report(), Feed()
     add_bad(bad, write_bad(800), size.seed)
     feed = write_feed(200, 200, size.seed).joined(bad)
-    with report.timed(), open_world(folder, LOOKSTREAM_IMAGES_ROOTS=image_roots(folder)) as world:
-        Sender(world.kafka).send(feed.records)
-        worker = world.start_worker(ready=False)
+    with report.timed(), open_testbed(folder, LOOKSTREAM_IMAGES_ROOTS=image_roots(folder)) as testbed:
+        Sender(testbed.kafka).send(feed.records)
+        worker = testbed.start_worker(ready=False)
         with suppress(TimeoutError):
             worker.wait(20)
-        judge_dead_letters(report, world, feed)
+        judge_dead_letters(report, testbed, feed)
     return report
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from infra.qdrant.embedded.channel import Address, is_listening
-from tests.chaos.nursery import spawn
+from tests.chaos.fork_server import spawn
 
 READY_SECONDS = 60.0
 

@@ -11,10 +11,10 @@ from schemas.envelope import Event
 from schemas.items import ImageRef, InlineImage, ItemUpserted, UrlImage
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic
 from tests.chaos.feed import draw
-from tests.chaos.parts import World, open_world
 from tests.chaos.processes import wait_for
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sick_host import FINE, MISSING, ailments, sick_host
+from tests.chaos.testbed import Testbed, open_testbed
 
 FETCH = {
     "LOOKSTREAM_IMAGES_ALLOW_HTTP": "true",
@@ -33,57 +33,59 @@ def run(folder: Path, size: Size) -> Report:
 
 def control(folder: Path, size: Size) -> Report:
     """The same with batches that wait for their pictures as long as a download may take, and no retries."""
-    return _run(folder, size, program="tests.chaos.impatient")
+    return _run(folder, size, program="tests.chaos.no_fetch_deadline")
 
 
-def _run(folder: Path, size: Size, program: str = "tests.chaos.hurried") -> Report:
+def _run(folder: Path, size: Size, program: str = "tests.chaos.short_delays") -> Report:
     report, count = Report(), size.of(2_000, least=100)
     names = [f"sick-{n}" for n in range(count)]
     kinds = dict(zip(names, ailments(count, size.seed), strict=True))
     with report.timed():
-        usual, _, _ = _index(folder / "healthy", dict.fromkeys(names, FINE), "tests.chaos.hurried")
-        taken, outcomes, letters = _index(folder / "sick", kinds, program)
+        healthy_seconds, _, _ = _index(folder / "healthy", dict.fromkeys(names, FINE), "tests.chaos.short_delays")
+        sick_seconds, outcomes, letters = _index(folder / "sick", kinds, program)
     missing = {name for name, kind in kinds.items() if kind == MISSING}
     report.expect("recoverable ones not indexed", len(kinds.keys() - missing - outcomes), 0)
     report.expect("dead letters that are not of missing pictures", len(letters.keys() - missing), 0)
     report.expect("missing pictures without a dead letter", len(missing - letters.keys()), 0)
     report.expect_at_most("attempts of a missing picture", max(letters.values(), default=0), 4)
-    report.expect_at_most("time of the healthy ones, in times of the usual", round(taken / usual, 2), 1.1)
-    report.figures |= {"sick items": count, "healthy items": count, "usual seconds": round(usual, 1)}
+    report.expect_at_most(
+        "time of the healthy ones, in times of the usual", round(sick_seconds / healthy_seconds, 2), 1.1
+    )
+    report.figures |= {"sick items": count, "healthy items": count, "usual seconds": round(healthy_seconds, 1)}
     return report
 
 
 def _index(folder: Path, kinds: Mapping[str, str], program: str) -> tuple[float, set[str], Mapping[str, int]]:
     """Seconds until the healthy were indexed, what was indexed in the end, and the attempts of the dead letters."""
     healthy = {f"healthy-{n}" for n in range(len(kinds))}
-    with sick_host(kinds) as host, open_world(folder, **FETCH) as world:
+    with sick_host(kinds) as host, open_testbed(folder, **FETCH) as testbed:
         sick = [_event(name, UrlImage(url=f"{host}/{name}.png")) for name in kinds]
         fine = [_event(f"healthy-{n}", InlineImage(data=draw(n % 48))) for n in range(len(kinds))]
-        _send(world, [event for pair in zip(sick, fine, strict=True) for event in pair])
-        world.start_worker(program=program)
+        _send(testbed, [event for pair in zip(sick, fine, strict=True) for event in pair])
+        testbed.start_worker(program=program)
         started = time.monotonic()
-        wait_for(lambda: healthy <= _settled(world), "the healthy items", seconds=PATIENCE_SECONDS)
-        taken = time.monotonic() - started
-        wait_for(lambda: kinds.keys() <= _settled(world), "the sick items", seconds=PATIENCE_SECONDS)
-        return taken, indexed(world), _dead(world)
+        wait_for(lambda: healthy <= _settled(testbed), "the healthy items", seconds=PATIENCE_SECONDS)
+        sick_seconds = time.monotonic() - started
+        wait_for(lambda: kinds.keys() <= _settled(testbed), "the sick items", seconds=PATIENCE_SECONDS)
+        return sick_seconds, indexed(testbed), _dead(testbed)
 
 
-def indexed(world: World) -> set[str]:
+def indexed(testbed: Testbed) -> set[str]:
     """The items of which an outcome says that they are indexed."""
-    bodies = (json.loads(record.value or b"{}") for record in read_to_end(world.kafka, [ITEM_OUTCOMES]))
+    bodies = (json.loads(record.value or b"{}") for record in read_to_end(testbed.kafka, [ITEM_OUTCOMES]))
     return {body["item_id"] for body in bodies if body["schema"] == "item.indexed/1"}
 
 
-def _settled(world: World) -> set[str]:
+def _settled(testbed: Testbed) -> set[str]:
     """The items that are indexed or among the dead letters."""
     time.sleep(0.3)  # reading all of it costs the worker its turn
-    return indexed(world) | _dead(world).keys()
+    return indexed(testbed) | _dead(testbed).keys()
 
 
-def _dead(world: World) -> Mapping[str, int]:
+def _dead(testbed: Testbed) -> Mapping[str, int]:
     """How often each item was tried that is among the dead letters."""
     found: Counter[str] = Counter()
-    for record in read_to_end(world.kafka, [dead_letter_topic(CATALOG_ITEMS)]):
+    for record in read_to_end(testbed.kafka, [dead_letter_topic(CATALOG_ITEMS)]):
         found[(record.key or b"").decode().partition(":")[2]] = int(record.headers["dead-attempts"] or b"0")
     return found
 
@@ -92,8 +94,8 @@ def _event(name: str, picture: ImageRef) -> Event:
     return Event(ItemUpserted(item_id=name, revision=1, images=(picture,)))
 
 
-def _send(world: World, events: Sequence[Event]) -> None:
-    sink = EventSink(world.kafka)
+def _send(testbed: Testbed, events: Sequence[Event]) -> None:
+    sink = EventSink(testbed.kafka)
     for event in events:
         assert isinstance(event.body, ItemUpserted)
         sink.send(CATALOG_ITEMS, f"default:{event.body.item_id}", event)

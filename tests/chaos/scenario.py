@@ -41,26 +41,26 @@ class Report:
     figures: dict[str, float | int | str] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def expect(self, what: str, seen: object, wanted: object) -> None:
+    def expect(self, what: str, value: object, required: object) -> None:
         """Note a figure, and that it must be exactly this."""
-        self.figures[what] = seen if isinstance(seen, int | float | str) else str(seen)
-        if seen != wanted:
-            self.broken.append(f"{what}: {seen}, not {wanted}")
+        self.figures[what] = value if isinstance(value, int | float | str) else str(value)
+        if value != required:
+            self.broken.append(f"{what}: {value}, not {required}")
 
-    def expect_at_most(self, what: str, seen: float, limit: float) -> None:
+    def expect_at_most(self, what: str, value: float, limit: float) -> None:
         """Note a figure, and that it must not be above this."""
-        self.figures[what] = seen
-        if not seen <= limit:
-            self.broken.append(f"{what}: {seen}, above {limit}")
+        self.figures[what] = value
+        if not value <= limit:
+            self.broken.append(f"{what}: {value}, above {limit}")
 
-    def expect_at_least(self, what: str, seen: float, least: float) -> None:
+    def expect_at_least(self, what: str, value: float, least: float) -> None:
         """Note a figure, and that it must not be below this."""
-        self.figures[what] = seen
-        if not seen >= least:
-            self.broken.append(f"{what}: {seen}, below {least}")
+        self.figures[what] = value
+        if not value >= least:
+            self.broken.append(f"{what}: {value}, below {least}")
 
     @property
-    def kept(self) -> bool:
+    def holds(self) -> bool:
         """Whether every promise was kept."""
         return not self.broken
 

@@ -5,7 +5,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.chaos.asking import (
+from tests.chaos.commit_steps import STEPS
+from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.search_requests import (
     PICTURED,
     ask_all,
     judge_answers,
@@ -14,9 +16,7 @@ from tests.chaos.asking import (
     start_query,
     write_request,
 )
-from tests.chaos.doomed_steps import STEPS
-from tests.chaos.parts import LOOKSTREAM
-from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.testbed import LOOKSTREAM
 
 STALE_MS, FRESH_MS, FROZEN_SECONDS = 2_000, 60_000, 15.0
 
@@ -33,19 +33,19 @@ def control(folder: Path, size: Size) -> Report:
 
 def _run(folder: Path, size: Size, **settings: str) -> Report:
     report, chance = Report(), random.Random(size.seed)
-    lives, asked = size.of(30, least=len(STEPS)), size.of(5_000)
-    requests = [write_request(n, FRESH_MS) for n in range(asked)]
-    with report.timed(), searchable(folder, **settings) as world:
+    lives, count = size.of(30, least=len(STEPS)), size.of(5_000)
+    requests = [write_request(n, FRESH_MS) for n in range(count)]
+    with report.timed(), searchable(folder, **settings) as testbed:
         for life in range(lives):
-            ask_all(world.kafka, requests[life::lives])
+            ask_all(testbed.kafka, requests[life::lives])
             words = (STEPS[life % len(STEPS)], str(chance.randrange(6)))
-            worker = start_query(world, "tests.chaos.doomed", *words, ready=False)
+            worker = start_query(testbed, "tests.chaos.crash_in_commit", *words, ready=False)
             worker.wait(60)
-        worker = start_query(world)
-        answers = read_answers(world, asked)
+        worker = start_query(testbed)
+        answers = read_answers(testbed, count)
         report.expect("exit code of the last worker", worker.end(), 0)
-    judge_answers(report, answers, asked)
-    report.figures |= {"requests": asked, "kills": lives}
+    judge_answers(report, answers, count)
+    report.figures |= {"requests": count, "kills": lives}
     return report
 
 
@@ -56,25 +56,25 @@ def run_deadlines(folder: Path, size: Size) -> Report:
 
 def control_deadlines(folder: Path, size: Size) -> Report:
     """The same with a worker that does not look at deadlines."""
-    return _run_deadlines(folder, size, "tests.chaos.timeless")
+    return _run_deadlines(folder, size, "tests.chaos.no_deadlines")
 
 
 def _run_deadlines(folder: Path, size: Size, program: str) -> Report:
-    report, asked = Report(), size.of(2_000, least=40)
-    requests = [write_request(n, STALE_MS if n % 2 else FRESH_MS, PICTURED) for n in range(asked)]
-    with report.timed(), searchable(folder) as world:
-        worker = start_query(world, program)
+    report, count = Report(), size.of(2_000, least=40)
+    requests = [write_request(n, STALE_MS if n % 2 else FRESH_MS, PICTURED) for n in range(count)]
+    with report.timed(), searchable(folder) as testbed:
+        worker = start_query(testbed, program)
         worker.freeze()
-        ask_all(world.kafka, requests)
+        ask_all(testbed.kafka, requests)
         time.sleep(max(FROZEN_SECONDS * size.share, STALE_MS / 1000 + 1))
         worker.thaw()
-        answers = read_answers(world, asked)
+        answers = read_answers(testbed, count)
         worker.end()
-    judge_answers(report, answers, asked)
+    judge_answers(report, answers, count)
     stale = Counter(result.status for result in answers if int(result.request_id[1:]) % 2)
     fresh = Counter(result.status for result in answers if not int(result.request_id[1:]) % 2)
-    report.expect("stale ones that were looked at", asked // 2 - stale["expired"], 0)
-    report.expect("fresh ones that were not answered", (asked + 1) // 2 - fresh["ok"] - fresh["no_match"], 0)
+    report.expect("stale ones that were looked at", count // 2 - stale["expired"], 0)
+    report.expect("fresh ones that were not answered", (count + 1) // 2 - fresh["ok"] - fresh["no_match"], 0)
     return report
 
 

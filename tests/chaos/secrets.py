@@ -25,7 +25,7 @@ from schemas.topics import (
     SEARCH_RESULTS,
     dead_letter_topic,
 )
-from tests.chaos.brokers import broker_for_up, kafka_beside
+from tests.chaos.brokers import broker_for_up, second_kafka
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System, make_environment
 
@@ -99,7 +99,7 @@ def picture_host() -> Iterator[str]:
 
 
 @dataclass
-class Seen:
+class CanaryCount:
     """How many canaries there are in what people and programs read, by where they read it."""
 
     canaries: Counter[str] = field(default_factory=Counter)
@@ -170,20 +170,20 @@ def provoke(kafka: KafkaSettings, host: str) -> int:
     for n, value in enumerate(searches):
         sink.send_record(OutgoingRecord(SEARCH_REQUESTS, b"r", value, headers | {"correlation-id": b"%d" % n}))
     image = {"kind": "url", "url": ADDRESS.format(host="cdn.example")}
-    asked = {"schema": "search.request/1", "request_id": "r", "image": image, "deadline_ms": 60_000}
+    request = {"schema": "search.request/1", "request_id": "r", "image": image, "deadline_ms": 60_000}
     sink.send_record(
-        OutgoingRecord(SEARCH_REQUESTS, b"r", json.dumps(asked).encode(), headers | {"correlation-id": b"r"})
+        OutgoingRecord(SEARCH_REQUESTS, b"r", json.dumps(request).encode(), headers | {"correlation-id": b"r"})
     )
     sink.flush()
     return len(values) + 1 + len(searches) - len(("broken", "bucket"))  # those two are tried for minutes
 
 
-def look(system: System, kafka: KafkaSettings, seen: Seen) -> None:
+def look(system: System, kafka: KafkaSettings, leaks: CanaryCount) -> None:
     """Read all that a running system says."""
     for topic in (ITEM_OUTCOMES, SEARCH_RESULTS):
-        seen.add(topic, *(record.value for record in read_to_end(kafka, [topic])))
+        leaks.add(topic, *(record.value for record in read_to_end(kafka, [topic])))
     for record in read_to_end(kafka, [dead_letter_topic(topic) for topic in (*ITEM_TOPICS, SEARCH_REQUESTS)]):
-        seen.add("dead-* headers", *(value for name, value in record.headers.items() if name.startswith("dead-")))
+        leaks.add("dead-* headers", *(value for name, value in record.headers.items() if name.startswith("dead-")))
     commands: list[tuple[str, ...]] = [
         ("config",),
         ("health",),
@@ -193,14 +193,14 @@ def look(system: System, kafka: KafkaSettings, seen: Seen) -> None:
     commands += [("dead-letters", "list", "--json"), ("dead-letters", "replay", "--dry-run")]
     for words in commands:
         done = system.run(*words)
-        seen.add(f"`{' '.join(words[:2])}`", done.stdout, done.stderr)
+        leaks.add(f"`{' '.join(words[:2])}`", done.stdout, done.stderr)
     for letter in latest(read_topics(kafka)).values():
-        shown = CliRunner(env=system.environment).invoke(app, ["dead-letters", "show", letter.position])
-        assert shown.exit_code == 0, shown.output
-        seen.add("`dead-letters show`", shown.stdout, shown.stderr)
+        printed = CliRunner(env=system.environment).invoke(app, ["dead-letters", "show", letter.position])
+        assert printed.exit_code == 0, printed.output
+        leaks.add("`dead-letters show`", printed.stdout, printed.stderr)
 
 
-def complain(environment: Mapping[str, str], seen: Seen) -> None:
+def complain(environment: Mapping[str, str], leaks: CanaryCount) -> None:
     """Commands that fail, with secrets in addresses of the settings."""
     qdrant = {"LOOKSTREAM_QDRANT_URL": f"http://ana:{CANARY}-url@127.0.0.1:1"}
     wrong = {"LOOKSTREAM_KAFKA_FETCH_WAIT_MS": f"https://ana:{CANARY}@b"}
@@ -214,24 +214,24 @@ def complain(environment: Mapping[str, str], seen: Seen) -> None:
             text=True,
             check=False,
         )
-        seen.add("errors of commands", done.stdout, done.stderr)
+        leaks.add("errors of commands", done.stdout, done.stderr)
 
 
-def look_at_files(data: Path, seen: Seen) -> None:
+def look_at_files(data: Path, leaks: CanaryCount) -> None:
     """Every file of the data folder; of kept letters all but the original bytes, which are kept as they came."""
     for path in sorted(path for path in data.rglob("*") if path.is_file()):
         if path.name != "dead-letters.jsonl":
-            seen.add("files", path.read_bytes())
+            leaks.add("files", path.read_bytes())
             continue
         for line in path.read_text().splitlines():
             letter = json.loads(line)
             assert base64.b64decode(letter["value"] or "") or letter["value"] is None
-            seen.add("kept letters", *(str(letter[name]) for name in letter.keys() - {"key", "value", "headers"}))
+            leaks.add("kept letters", *(str(letter[name]) for name in letter.keys() - {"key", "value", "headers"}))
 
 
 def go(folder: Path, code: str) -> Report:
     """Start a system, make everything fail, and read all that it says; `code` runs at the start of each Python."""
-    report, seen, data = Report(), Seen(), folder / "data"
+    report, leaks, data = Report(), CanaryCount(), folder / "data"
     start = folder / "start"
     start.mkdir(parents=True)
     (folder / "shop").mkdir()
@@ -255,17 +255,17 @@ def go(folder: Path, code: str) -> Report:
     with report.timed(), picture_host() as host, broker_for_up(folder) as (_, broker):
         system = System(data, make_environment(data, {**SETTINGS, **own, **broker})).start()
         try:
-            kafka = kafka_beside(system)
-            wanted = provoke(kafka, host)
-            system.wait_for(lambda: dead(kafka) >= wanted, "the dead letters", PATIENCE)
-            look(system, kafka, seen)
-            complain(system.environment, seen)
+            kafka = second_kafka(system)
+            letters = provoke(kafka, host)
+            system.wait_for(lambda: dead(kafka) >= letters, "the dead letters", PATIENCE)
+            look(system, kafka, leaks)
+            complain(system.environment, leaks)
         finally:
             system.stop()
-        seen.add("log", system.log.read_text())
-        look_at_files(data, seen)
+        leaks.add("log", system.log.read_text())
+        look_at_files(data, leaks)
         report.expect("the worker crashed with a trace", "a bug of ours" in system.log.read_text(), True)
-    seen.judge(report)
+    leaks.judge(report)
     return report
 
 

@@ -10,7 +10,7 @@ from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, Record
 from infra.kafka.sink import IDEMPOTENT_DELIVERY
 from schemas.failures import Unavailable
-from tests.outgoing import outgoing
+from tests.outgoing_record import to_outgoing
 
 DELIVERY_MS = 600_000
 """A broker that is frozen gets everything once it goes on."""
@@ -30,7 +30,7 @@ class Sender:
     def send(self, records: Sequence[Record]) -> None:
         """Send records and wait until the broker has them."""
         for record in records:
-            self._sink.send_record(outgoing(record))
+            self._sink.send_record(to_outgoing(record))
         self._flush()
 
     @contextmanager
@@ -70,7 +70,7 @@ def send_in_turn(sink: EventSink, record: Record) -> None:
     """Send a record as soon as few others are on their way."""
     while len(sink.producer) >= UNACKNOWLEDGED:
         sink.producer.poll(0.01)
-    sink.send_record(outgoing(record))
+    sink.send_record(to_outgoing(record))
 
 
 @dataclass

@@ -27,11 +27,11 @@ def check(config: pytest.Config, entry: Entry, folder: Path) -> None:
     """The promise is kept."""
     with brokers_of(kind_of_run(config)):
         report = entry.scenario.run(folder, Size(entry.scenario.short or 1.0))
-    assert report.kept, report
+    assert report.holds, report
 
 
 def check_control(config: pytest.Config, entry: Entry, folder: Path) -> None:
     """The promise is broken without its safeguard."""
     with brokers_of(kind_of_run(config)):
         report = entry.scenario.control(folder, Size(min(entry.scenario.short or 1.0, CONTROL_SHARE)))
-    assert not report.kept, report
+    assert not report.holds, report

@@ -29,7 +29,7 @@ def sick_host(kinds: Mapping[str, str]) -> Iterator[str]:
 
     Busy ones answer 503 once or twice, hanging ones say nothing the first time, missing ones are 404 for ever.
     """
-    asked: Counter[str] = Counter()
+    requests: Counter[str] = Counter()
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -37,8 +37,8 @@ def sick_host(kinds: Mapping[str, str]) -> Iterator[str]:
 
         def do_GET(self) -> None:
             name = self.path.strip("/").removesuffix(".png")
-            asked[name] += 1
-            kind, times = kinds[name], asked[name]
+            requests[name] += 1
+            kind, times = kinds[name], requests[name]
             if kind == HANGING and times == 1:
                 over.wait(HANG_SECONDS)
                 self.close_connection = True

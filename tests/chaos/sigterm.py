@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tests.chaos.feed import write_feed
 from tests.chaos.judge import judge_items, outcomes
-from tests.chaos.parts import open_world
 from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
+from tests.chaos.testbed import open_testbed
 
 LIFE_SECONDS = 0.6
 PER_LIFE = 200
@@ -39,18 +39,18 @@ def _run(folder: Path, size: Size, end: Callable[[Process], int]) -> Report:
     report, chance, lives = Report(), random.Random(size.seed), size.of(100)
     feed = write_feed(lives * PER_LIFE, lives * PER_LIFE, size.seed)
     longest, codes = 0.0, set[int]()
-    with report.timed(), open_world(folder) as world:
-        sender = Sender(world.kafka)
+    with report.timed(), open_testbed(folder) as testbed:
+        sender = Sender(testbed.kafka)
         for part in feed.parts(lives):
             sender.send(part)
-            worker = world.start_worker()
+            worker = testbed.start_worker()
             time.sleep(chance.uniform(0, LIFE_SECONDS))
             started = time.monotonic()
             codes.add(end(worker))
             longest = max(longest, time.monotonic() - started)
-        report.expect("exit code of the last worker", world.start_worker("last").drain(DRAIN_SECONDS), 0)
-        judge_items(report, world, feed)
-        again = sum(kinds.total() - 1 for kinds in outcomes(world.kafka).values())
+        report.expect("exit code of the last worker", testbed.start_worker("last").drain(DRAIN_SECONDS), 0)
+        judge_items(report, testbed, feed)
+        again = sum(kinds.total() - 1 for kinds in outcomes(testbed.kafka).values())
     report.expect("exit codes", str(sorted(codes)), "[0]")
     report.expect_at_most("longest end, seconds", round(longest, 2), LIMIT_SECONDS)
     report.expect("records done again", again, 0)

@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 
 from infra.config.settings import WorkerSettings
-from tests.chaos.asking import as_record, judge_answers, read_answers, start_query, write_request
-from tests.chaos.bad import image_roots, write_bad
+from tests.chaos.bad_records import image_roots, write_bad
 from tests.chaos.feed import Feed, Mix, name_bad, write_feed
 from tests.chaos.judge import catch_up, judge_items
-from tests.chaos.parts import LOOKSTREAM, World, open_world
 from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.search_requests import as_record, judge_answers, read_answers, start_query, write_request
 from tests.chaos.sender import Sender
+from tests.chaos.testbed import LOOKSTREAM, Testbed, open_testbed
 
 SECONDS, EVENTS, ITEMS, SEARCHES = 900.0, 100_000, 5_000, 5_000
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
@@ -52,22 +52,22 @@ def run(folder: Path, size: Size) -> Report:
 
 def control(folder: Path, size: Size) -> Report:
     """The same without the condition on revisions."""
-    return _run(folder, size, "tests.chaos.unguarded")
+    return _run(folder, size, "tests.chaos.no_revision_check")
 
 
 def _run(folder: Path, size: Size, program: str) -> Report:
-    report, asked, seconds = Report(), size.of(SEARCHES), SECONDS * size.share
+    report, searches_sent, seconds = Report(), size.of(SEARCHES), SECONDS * size.share
     feed = write_feed(size.of(EVENTS), size.of(ITEMS), size.seed, MIX)
-    requests = [as_record(write_request(n, SEARCH_MS)) for n in range(asked)]
-    with report.timed(), open_world(folder, LOOKSTREAM_IMAGES_ROOTS=image_roots(folder)) as world:
-        cast = Cast(world, feed, program)
-        events, searches = Sender(world.kafka), Sender(world.kafka)
+    requests = [as_record(write_request(n, SEARCH_MS)) for n in range(searches_sent)]
+    with report.timed(), open_testbed(folder, LOOKSTREAM_IMAGES_ROOTS=image_roots(folder)) as testbed:
+        cast = Cast(testbed, feed, program)
+        events, searches = Sender(testbed.kafka), Sender(testbed.kafka)
         with cast.watched() as watch, searches.spread(requests, seconds), events.spread(feed.records, seconds):
             struck = _strike(cast, random.Random(size.seed), seconds)
-        report.figures["caught up at the end, seconds"] = catch_up(world, feed)
-        answers = read_answers(world, asked)
-        judge_items(report, world, feed)
-        judge_answers(report, answers, asked, struck[QUERY_KILLED] * WorkerSettings().search_records)
+        report.figures["caught up at the end, seconds"] = catch_up(testbed, feed)
+        answers = read_answers(testbed, searches_sent)
+        judge_items(report, testbed, feed)
+        judge_answers(report, answers, searches_sent, struck[QUERY_KILLED] * WorkerSettings().search_records)
         report.expect("exit codes", str([worker.end() for worker in cast.workers()]), "[0, 0, 0, 0]")
     for name, growth in watch.growths(seconds * WARM_SHARE).items():
         report.expect_at_most(f"growth of {name}, % a minute", growth, MOST_GROWTH)
@@ -81,11 +81,11 @@ def _run(folder: Path, size: Size, program: str) -> Report:
 class Cast:
     """Who plays: workers that may be killed, and workers that must live."""
 
-    def __init__(self, world: World, feed: Feed, program: str) -> None:
-        self._world = world
+    def __init__(self, testbed: Testbed, feed: Feed, program: str) -> None:
+        self._world = testbed
         self._feed = feed
         self._program = program
-        self._sender = Sender(world.kafka)
+        self._sender = Sender(testbed.kafka)
         self._index, self._query = self._start_index("killed"), self._start_query("killed")
         self.survivors = {
             "the index worker": self._start_index("alive"),
@@ -159,7 +159,7 @@ class Watch:
 
     processes: dict[str, Process]
     minutes: list[float] = field(default_factory=list)
-    seen: dict[str, list[float]] = field(default_factory=dict)
+    samples: dict[str, list[float]] = field(default_factory=dict)
 
     def look(self, over: threading.Event) -> None:
         """Every few seconds, until it is over."""
@@ -167,14 +167,14 @@ class Watch:
         while not over.wait(LOOK_SECONDS):
             self.minutes.append((time.monotonic() - started) / 60)
             for name, process in self.processes.items():
-                self.seen.setdefault(f"{name}'s memory", []).append(process.resident_mb())
-                self.seen.setdefault(f"{name}'s files", []).append(process.open_files())
+                self.samples.setdefault(f"{name}'s memory", []).append(process.resident_mb())
+                self.samples.setdefault(f"{name}'s files", []).append(process.open_files())
 
     def growths(self, warm_seconds: float) -> dict[str, float]:
         """The slope of each after the first seconds, in percent of its mean a minute."""
         first = int(np.searchsorted(self.minutes, warm_seconds / 60))
         minutes = np.array(self.minutes[first:])
-        return {name: _slope(minutes, np.array(values[first:])) for name, values in self.seen.items()}
+        return {name: _slope(minutes, np.array(values[first:])) for name, values in self.samples.items()}
 
 
 def _slope(minutes: "np.typing.NDArray[np.float64]", values: "np.typing.NDArray[np.float64]") -> float:

@@ -68,16 +68,16 @@ REBOUND = 100
 class Names:
     """A resolver that its attacker runs: `rebound` says public and loopback in turn, others what they are for."""
 
-    asked: Counter[str] = field(default_factory=Counter)
+    lookups: Counter[str] = field(default_factory=Counter)
 
     def look_up(self, host: str, port: int) -> list[str]:
         """The addresses of a host of ours, or what the system says of any other."""
-        self.asked[host] += 1
+        self.lookups[host] += 1
         kind, _, number = host.removesuffix(".test").partition("-")
         if not host.endswith(".test"):
             return resolve_host(host, port)
         if kind == "rebound":
-            return [GOOD[1] if self.asked[host] % 2 else "127.0.0.1"]
+            return [GOOD[1] if self.lookups[host] % 2 else "127.0.0.1"]
         bad = BAD.split()[int(number) % len(BAD.split())]
         mixed = {
             "good": [GOOD[int(number) % len(GOOD)]],
@@ -180,7 +180,7 @@ def attack(size: Size, allow_hosts: Sequence[str]) -> Report:
         report.expect("good hosts let through", probe.fetched(good), len(good))
         rebound = ["http://rebound-0.test/a.png"] * rounds
         report.expect("rebinding: public answers fetched", probe.fetched(rebound), rounds // 2)
-        report.expect("rebinding: looked up once for each", probe.names.asked["rebound-0.test"], rounds)
+        report.expect("rebinding: looked up once for each", probe.names.lookups["rebound-0.test"], rounds)
         report.expect("connections to the canary", probe.canary.connections, 0)
     return report
 

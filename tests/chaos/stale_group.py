@@ -18,10 +18,10 @@ class StaleGroup(EventSource):
 
     def poll_batch(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
         """Records."""
-        taken = super().poll_batch(limit, seconds, idle_seconds)
-        if taken.records and self._then is None:
+        batch = super().poll_batch(limit, seconds, idle_seconds)
+        if batch.records and self._then is None:
             self._then = super().group_metadata()
-        return taken
+        return batch
 
     def group_metadata(self) -> object:
         """How the group was then."""

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from infra.observability.heartbeat import READY, last_beat, read_state
 from schemas.topics import SEARCH_REQUESTS, Topic, all_topics
-from tests.chaos.answer_log import AnswerLog, asking, reading_answers, wait_for_answers
-from tests.chaos.asking import searchable, start_query
-from tests.chaos.brokers import Broker, kind_of_brokers, running_broker
+from tests.chaos.answer_log import AnswerLog, asking, follow_answers, wait_for_answers
+from tests.chaos.brokers import Broker, kind_of_brokers, run_broker
 from tests.chaos.fleet import ENDED, KILLED, STOPPED, Fleet, Move, Plan, carry_out
-from tests.chaos.parts import LOOKSTREAM, World
 from tests.chaos.pauses import Pause, judge_pauses, pauses_of
 from tests.chaos.processes import Process
 from tests.chaos.raw_errors import count_raw_errors, first_raw_errors
 from tests.chaos.scenario import Report, Scenario, Size
+from tests.chaos.search_requests import searchable, start_query
+from tests.chaos.testbed import LOOKSTREAM, Testbed
 from tests.kafka.apache import apache_node
 
 DEADLINE_MS = 60_000
@@ -81,14 +81,14 @@ def run_storm(folder: Path, storm: Storm) -> Weathered:
     with (
         report.timed(),
         _broker(folder, storm.session_ms) as broker,
-        searchable(folder, _topics(storm.partitions), broker, **settings) as world,
+        searchable(folder, _topics(storm.partitions), broker, **settings) as testbed,
     ):
-        fleet = query_fleet(world, storm.program)
+        fleet = query_fleet(testbed, storm.program)
         for _ in range(storm.least):
             fleet.arrive()
         fleet.wait_until_ready()
-        with reading_answers(world.kafka, log):
-            with asking(world.kafka, log, storm.searches, seconds, DEADLINE_MS):
+        with follow_answers(testbed.kafka, log):
+            with asking(testbed.kafka, log, storm.searches, seconds, DEADLINE_MS):
                 carry_out(plan, fleet, random.Random(storm.seed))
             wait_for_answers(log, DEADLINE_MS / 1000)
         fleet.end()
@@ -99,19 +99,19 @@ def run_storm(folder: Path, storm: Storm) -> Weathered:
     return Weathered(report, fleet.moves, pauses)
 
 
-def query_fleet(world: World, program: str = LOOKSTREAM) -> Fleet:
+def query_fleet(testbed: Testbed, program: str = LOOKSTREAM) -> Fleet:
     """Query workers that can come and go."""
     begun: dict[str, float] = {}
 
     def start(slot: str) -> Process:
         begun[slot] = time.time()
         name = f"query-{slot}"
-        return start_query(world, program, ready=False, name=name, LOOKSTREAM_WORKER_SLOT=slot)
+        return start_query(testbed, program, ready=False, name=name, LOOKSTREAM_WORKER_SLOT=slot)
 
     def is_ready(slot: str) -> bool:
-        heartbeat = world.data / "run" / f"query-{slot}.alive"
-        told = read_state(heartbeat)
-        return told is not None and told.state == READY and last_beat(heartbeat) >= begun[slot]
+        heartbeat = testbed.data / "run" / f"query-{slot}.alive"
+        worker_state = read_state(heartbeat)
+        return worker_state is not None and worker_state.state == READY and last_beat(heartbeat) >= begun[slot]
 
     return Fleet(start, is_ready, [f"q{n}" for n in range(SLOTS)])
 
@@ -132,7 +132,7 @@ def _broker(folder: Path, session_ms: int) -> Iterator[Broker]:
     """A broker; the session timeout of groups of KIP-848 is its own setting."""
     folder.mkdir(parents=True, exist_ok=True)
     if kind_of_brokers() == "local":
-        with running_broker(folder) as local:
+        with run_broker(folder) as local:
             yield local
         return
     pace = {"group.consumer.session.timeout.ms": str(session_ms)}

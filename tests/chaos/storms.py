@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.brokers import Kind, brokers_of
-from tests.chaos.parts import LOOKSTREAM
 from tests.chaos.storm import CONTROL, Storm, Weathered, run_storm
+from tests.chaos.testbed import LOOKSTREAM
 
 Protocol = Literal["classic", "consumer"]
 
@@ -49,7 +49,7 @@ def main(
     Console(width=None if sys.stdout.isatty() else 160).print(_table(weathered))
     if report is not None:
         report.write_text(json.dumps(_as_json(storm, kafka, weathered), indent=1) + "\n")
-    sys.exit(0 if weathered.report.kept else 1)
+    sys.exit(0 if weathered.report.holds else 1)
 
 
 def _table(weathered: Weathered) -> Table:

@@ -39,7 +39,7 @@ class Result:
     def right(self) -> bool:
         """Whether the promise was kept, and broken without its safeguard."""
         control = self.control
-        return self.report.kept and (control is None or (not control.kept and not control.error))
+        return self.report.holds and (control is None or (not control.holds and not control.error))
 
 
 def find_scenarios() -> list[Entry]:

@@ -76,9 +76,9 @@ def _judge(report: Report, system: System, feed: Feed, size: Size, patience: flo
     while (there := system.indexed(feed.items)) < len(feed.items) and time.monotonic() < until:
         time.sleep(0.2)
     report.expect("items searchable", there, len(feed.items))
-    asked = random.Random(size.seed).sample(list(feed.items), size.of(SEARCHED, 2))
-    first = sum(_comes_first(system, feed, item) for item in asked)
-    report.expect("found first by their own pictures", first, len(asked))
+    chosen = random.Random(size.seed).sample(list(feed.items), size.of(SEARCHED, 2))
+    first = sum(_comes_first(system, feed, item) for item in chosen)
+    report.expect("found first by their own pictures", first, len(chosen))
 
 
 def _strike(system: System, fault: str, broker: Broker | None) -> None:

@@ -43,5 +43,5 @@ def test_a_departure_whose_time_is_over_allows_nothing() -> None:
 def test_a_late_pause_breaks_the_promise_and_is_described() -> None:
     report = Report()
     judge_pauses(report, [longest_pause(9.0, Move(KILLED, "q0", 100.0))], is_timed=True)
-    assert not report.kept
+    assert not report.holds
     assert report.figures["which pauses"] == "9.0 s, 1.0 too long (killed q0)"

@@ -12,9 +12,9 @@ from schemas.envelope import Event, to_bytes, to_headers
 from schemas.items import InlineImage, ItemUpserted, item_key
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, retry_topic
 from tests.chaos.feed import ANY_PARTITION, TENANT, draw
-from tests.chaos.parts import LOOKSTREAM, open_world
 from tests.chaos.scenario import Report, Scenario, Size
-from tests.outgoing import outgoing
+from tests.chaos.testbed import LOOKSTREAM, open_testbed
+from tests.outgoing_record import to_outgoing
 
 WAITING, PROMPT = 2_000, 20
 """Events in the topic of 600 s, and in that of 5 s."""
@@ -31,20 +31,20 @@ def run(folder: Path, size: Size) -> Report:
 
 def control(folder: Path, size: Size) -> Report:
     """The same with a worker that pauses all partitions when much of what it holds is not due."""
-    return _run(folder, size, "tests.chaos.one_pause")
+    return _run(folder, size, "tests.chaos.shared_pause")
 
 
 def _run(folder: Path, size: Size, program: str) -> Report:
     report = Report()
     waiting, prompt = size.of(WAITING, least=700), size.of(PROMPT, least=4)
     names = [f"prompt-{n}" for n in range(prompt)]
-    with report.timed(), open_world(folder) as world:
-        _send(world.kafka, [_retried(f"waiting-{n}", *SLOWEST) for n in range(waiting)])
-        worker = world.start_worker(program=program)
+    with report.timed(), open_testbed(folder) as testbed:
+        _send(testbed.kafka, [_retried(f"waiting-{n}", *SLOWEST) for n in range(waiting)])
+        worker = testbed.start_worker(program=program)
         time.sleep(2)  # it holds as many as it takes
         due = time.time() + QUICKEST[1]
-        _send(world.kafka, [_retried(name, *QUICKEST) for name in names])
-        late = _lateness(world.kafka, names, due)
+        _send(testbed.kafka, [_retried(name, *QUICKEST) for name in names])
+        late = _lateness(testbed.kafka, names, due)
         report.expect("worker ended by itself", worker.code is not None, False)
         worker.end()
     report.expect("events that were not tried again", prompt - len(late), 0)
@@ -76,7 +76,7 @@ def _retried(name: str, delay: str, seconds: float) -> Record:
 def _send(kafka: KafkaSettings, records: Sequence[Record]) -> None:
     sink = EventSink(kafka)
     for record in records:
-        sink.send_record(outgoing(record))
+        sink.send_record(to_outgoing(record))
     sink.flush()
 
 

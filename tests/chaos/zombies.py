@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tests.chaos.feed import Author, Mix
 from tests.chaos.judge import compare, is_caught_up, judge_dead_letters, judge_index
-from tests.chaos.parts import LOOKSTREAM, SESSION_MS, World, open_world
 from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
+from tests.chaos.testbed import LOOKSTREAM, SESSION_MS, Testbed, open_testbed
 
 ITEMS = [f"item-{n}" for n in range(48)]
 FIRST, LATER = 2, 1
@@ -34,36 +34,36 @@ def run(folder: Path, size: Size) -> Report:
 
 def control(folder: Path, size: Size) -> Report:
     """The same without the condition on revisions."""
-    return _run(folder, size, "tests.chaos.unguarded")
+    return _run(folder, size, "tests.chaos.no_revision_check")
 
 
 def _run(folder: Path, size: Size, program: str) -> Report:
     report, chance = Report(), random.Random(size.seed)
-    wanted, takeovers, rounds, stale = size.of(50), 0, 0, 0
+    target, takeovers, rounds, stale = size.of(50), 0, 0, 0
     author = Author(size.seed, MIX)
-    with report.timed(), open_world(folder, **QUICK) as world:
-        sender = Sender(world.kafka)
-        workers = [world.start_worker(f"worker-{n}", program) for n in range(2)]
-        while takeovers < wanted and rounds < 2 * wanted:
-            waited = _round(world, sender, author, workers[rounds % 2], chance.uniform(*FROZEN_AFTER_SECONDS))
-            stale += compare(world, author.feed).wrong
+    with report.timed(), open_testbed(folder, **QUICK) as testbed:
+        sender = Sender(testbed.kafka)
+        workers = [testbed.start_worker(f"worker-{n}", program) for n in range(2)]
+        while takeovers < target and rounds < 2 * target:
+            waited = _round(testbed, sender, author, workers[rounds % 2], chance.uniform(*FROZEN_AFTER_SECONDS))
+            stale += compare(testbed, author.feed).wrong
             takeovers += waited > TAKEOVER_SECONDS
             rounds += 1
         report.expect("stale overwrites", stale, 0)
-        report.expect_at_least("takeovers", takeovers, wanted)
-        _judge(report, world, author, workers)
+        report.expect_at_least("takeovers", takeovers, target)
+        _judge(report, testbed, author, workers)
     report.figures |= {"rounds": rounds, "events": len(author.feed.events)}
     return report
 
 
-def _round(world: World, sender: Sender, author: Author, zombie: Process, seconds: float) -> float:
+def _round(testbed: Testbed, sender: Sender, author: Author, zombie: Process, seconds: float) -> float:
     """Freeze a worker so many seconds after it was given work; how long another takes to do all of it."""
     sender.send([author.event(item) for _ in range(FIRST) for item in ITEMS])
     time.sleep(seconds)
     zombie.freeze()
     sender.send([author.event(item) for _ in range(LATER) for item in ITEMS])
     started = time.monotonic()
-    while not is_caught_up(world, author.feed) and time.monotonic() - started < PATIENCE_SECONDS:
+    while not is_caught_up(testbed, author.feed) and time.monotonic() - started < PATIENCE_SECONDS:
         time.sleep(0.1)
     waited = time.monotonic() - started
     zombie.thaw()
@@ -71,11 +71,11 @@ def _round(world: World, sender: Sender, author: Author, zombie: Process, second
     return waited
 
 
-def _judge(report: Report, world: World, author: Author, workers: Sequence[Process]) -> None:
+def _judge(report: Report, testbed: Testbed, author: Author, workers: Sequence[Process]) -> None:
     report.expect("workers that ended by themselves", sum(worker.code is not None for worker in workers), 0)
     report.expect("exit codes of the workers", str([worker.end() for worker in workers]), "[0, 0]")
-    judge_index(report, world, author.feed)
-    judge_dead_letters(report, world, author.feed)
+    judge_index(report, testbed, author.feed)
+    judge_dead_letters(report, testbed, author.feed)
 
 
 SCENARIO = Scenario(

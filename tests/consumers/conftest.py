@@ -66,7 +66,7 @@ def outbox() -> Outbox:
 
 
 @pytest.fixture(scope="session")
-def eyes() -> Iterator[ImageEmbedder]:
+def embedder() -> Iterator[ImageEmbedder]:
     with ThreadPoolExecutor(2) as pool:
         yield ImageEmbedder(open_encoder("fake", TorchSettings()), make_colour_extractor(), DecodeLimits(), pool)
 
@@ -79,32 +79,32 @@ def images() -> Iterator[ImageFetcher]:
 
 
 @pytest.fixture
-def sight(images: ImageFetcher, eyes: ImageEmbedder) -> ImagePipeline:
-    return ImagePipeline(images.fetch_waves, eyes.embed, "fake:1")
+def pipeline(images: ImageFetcher, embedder: ImageEmbedder) -> ImagePipeline:
+    return ImagePipeline(images.fetch_waves, embedder.embed, "fake:1")
 
 
 @pytest.fixture
-def confidence(index: Index, eyes: ImageEmbedder) -> Calibrator:
+def confidence(index: Index, embedder: ImageEmbedder) -> Calibrator:
     """Not calibrated yet; with few null pictures, since the engine in memory is slow."""
-    return Calibrator(index, eyes.embed, parts_of(eyes), nulls=NullEmbeddings(32))
+    return Calibrator(index, embedder.embed, look_parts_of(embedder), nulls=NullEmbeddings(32))
 
 
-def parts_of(eyes: ImageEmbedder) -> LookParts:
-    return LookParts(eyes.encoder.object_size, eyes.encoder.style_size)
+def look_parts_of(embedder: ImageEmbedder) -> LookParts:
+    return LookParts(embedder.encoder.object_size, embedder.encoder.style_size)
 
 
 @pytest.fixture
-def engine(tmp_path: Path, eyes: ImageEmbedder) -> Iterator[Shard]:
+def shard(tmp_path: Path, embedder: ImageEmbedder) -> Iterator[Shard]:
     """The embedded engine, of looks by the quick encoder."""
     made = Shard(tmp_path, 0)
-    made.open("fake:1", look_size(eyes.encoder))
+    made.open("fake:1", look_size(embedder.encoder))
     yield made
     made.close()
 
 
 @pytest.fixture
-def index(eyes: ImageEmbedder) -> Iterator[Index]:
+def index(embedder: ImageEmbedder) -> Iterator[Index]:
     made: Index = ServerIndex(in_memory(), QdrantSettings())
-    made.open("fake:1", look_size(eyes.encoder))
+    made.open("fake:1", look_size(embedder.encoder))
     yield made
     made.close()

@@ -29,7 +29,7 @@ from schemas.facets import FacetsRequest, FacetsResult
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_RESULTS
-from tests.consumers.flags import items
+from tests.consumers.flag_catalogue import items
 
 if TYPE_CHECKING:
     from tests.consumers.conftest import Outbox
@@ -39,31 +39,33 @@ SPOILS = (float("nan"), float("inf"), float("-inf"), 1e30)
 
 
 @pytest.fixture
-def breaks(engine: Index, sight: ImagePipeline, eyes: ImageEmbedder, monkeypatch: pytest.MonkeyPatch) -> Break:
+def breaks(
+    shard: Index, pipeline: ImagePipeline, embedder: ImageEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> Break:
     """Breaks the vector of an item, past the check that keeps such vectors out."""
 
     def break_one(item: str, spoil: float) -> None:
-        [old] = [point for point in engine.page(None, 100)[0] if point.id == point_id("default", item, 0)]
+        [old] = [point for point in shard.page(None, 100)[0] if point.id == point_id("default", item, 0)]
         assert old.vector is not None
         vector = old.vector.copy()
         vector[:3] = spoil
         with monkeypatch.context() as patched:
             patched.setattr(rows, "_check", lambda *_: None)
             version = rows.version_of(old.payload) + 1
-            engine.upsert([Point(old.id, {**old.payload, "version": version}, vector)])
+            shard.upsert([Point(old.id, {**old.payload, "version": version}, vector)])
 
     return break_one
 
 
 @pytest.fixture
-def job(sight: ImagePipeline, engine: Index, eyes: ImageEmbedder, outbox: "Outbox") -> SearchHandler:
+def job(pipeline: ImagePipeline, shard: Index, embedder: ImageEmbedder, outbox: "Outbox") -> SearchHandler:
     """Searches over flags and signs of two tenants."""
-    parts = LookParts(eyes.encoder.object_size, eyes.encoder.style_size)
-    confidence = Calibrator(engine, eyes.embed, parts, nulls=NullEmbeddings(32))
+    parts = LookParts(embedder.encoder.object_size, embedder.encoder.style_size)
+    confidence = Calibrator(shard, embedder.embed, parts, nulls=NullEmbeddings(32))
     events = [*items(0, 6), *items(10, 4, tenant="other")]
-    ItemIndexer(sight, engine, enrichers_of(engine, confidence), OutcomePublisher(outbox)).handle(events)
+    ItemIndexer(pipeline, shard, enrichers_of(shard, confidence), OutcomePublisher(outbox)).handle(events)
     outbox.sent.clear()
-    return SearchHandler(sight, engine, confidence, ReplyPublisher(outbox, "fake:1"))
+    return SearchHandler(pipeline, shard, confidence, ReplyPublisher(outbox, "fake:1"))
 
 
 def ask(job: SearchHandler, outbox: "Outbox", *requests: dict[str, object]) -> list[SearchResult]:
@@ -104,27 +106,30 @@ def test_who_meets_a_broken_vector_is_told_and_the_others_are_answered(
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_items_with_the_bytes_of_a_broken_point_are_seen_anew_and_indexed(
     job: SearchHandler,
-    sight: ImagePipeline,
-    engine: Index,
-    eyes: ImageEmbedder,
+    pipeline: ImagePipeline,
+    shard: Index,
+    embedder: ImageEmbedder,
     outbox: "Outbox",
     breaks: Break,
     spoil: float,
 ) -> None:
     breaks("i0", spoil)
-    parts, twin = LookParts(eyes.encoder.object_size, eyes.encoder.style_size), point_id("default", "twin", 0)
-    judges = enrichers_of(engine, Calibrator(engine, eyes.embed, parts))
+    parts, twin = (
+        LookParts(embedder.encoder.object_size, embedder.encoder.style_size),
+        point_id("default", "twin", 0),
+    )
+    enrichers = enrichers_of(shard, Calibrator(shard, embedder.embed, parts))
     [again] = items(0, 1, item_id="twin")
-    assert ItemIndexer(sight, engine, judges, OutcomePublisher(outbox)).handle([again]) == {}
-    assert parts.has_unit_parts(engine.vectors([twin])[twin])
+    assert ItemIndexer(pipeline, shard, enrichers, OutcomePublisher(outbox)).handle([again]) == {}
+    assert parts.has_unit_parts(shard.vectors([twin])[twin])
 
 
 def test_facets_go_on_beside_a_broken_vector(
-    job: SearchHandler, engine: Index, outbox: "Outbox", breaks: Break
+    job: SearchHandler, shard: Index, outbox: "Outbox", breaks: Break
 ) -> None:
     breaks("i0", float("nan"))
     outbox.sent.clear()
-    FacetsHandler(engine, ReplyPublisher(outbox, "fake:1")).handle([Event(FacetsRequest(request_id="f"))])
+    FacetsHandler(shard, ReplyPublisher(outbox, "fake:1")).handle([Event(FacetsRequest(request_id="f"))])
     [result] = outbox.bodies(SEARCH_RESULTS)
     assert isinstance(result, FacetsResult)
     assert result.status == "ok"
@@ -141,18 +146,18 @@ def test_a_broken_score_has_no_vote_and_moves_no_threshold(spoil: float) -> None
 
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_a_broken_vector_has_no_part_in_a_collections_metric(
-    engine: Index, eyes: ImageEmbedder, breaks: Break, spoil: float
+    shard: Index, embedder: ImageEmbedder, breaks: Break, spoil: float
 ) -> None:
-    parts, rng = LookParts(eyes.encoder.object_size, eyes.encoder.style_size), np.random.default_rng(0)
-    means = rng.normal(size=(6, look_size(eyes.encoder)))
+    parts, rng = LookParts(embedder.encoder.object_size, embedder.encoder.style_size), np.random.default_rng(0)
+    means = rng.normal(size=(6, look_size(embedder.encoder)))
     for n in range(150):
         payload = {"item": f"default:i{n}", "item_id": f"i{n}", "tenant": "default", "version": 1, "state": "live"}
         payload |= {"category": f"c{n % 6}", "n": 0}
         look = parts.normalise((means[n % 6] + rng.normal(size=means.shape[1]) * 2).astype(np.float32))
-        engine.upsert([Point(point_id("default", f"i{n}", 0), payload, look)])
-    first = engine.page(None, 1)[0][0]
+        shard.upsert([Point(point_id("default", f"i{n}", 0), payload, look)])
+    first = shard.page(None, 1)[0][0]
     breaks(str(first.payload["item_id"]), spoil)
-    steps = fit_metric(engine, parts, "default", DEFAULT_METRIC)
+    steps = fit_metric(shard, parts, "default", DEFAULT_METRIC)
     while True:
         try:
             next(steps)

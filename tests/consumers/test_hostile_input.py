@@ -31,8 +31,8 @@ LARGEST, NOW_MS = 20_000, 1_714_564_800_000
 
 
 @pytest.fixture
-def confidence(engine: Index, eyes: ImageEmbedder) -> Calibrator:
-    return Calibrator(engine, eyes.embed, LookParts(eyes.encoder.object_size, eyes.encoder.style_size))
+def confidence(shard: Index, embedder: ImageEmbedder) -> Calibrator:
+    return Calibrator(shard, embedder.embed, LookParts(embedder.encoder.object_size, embedder.encoder.style_size))
 
 
 def event_of(record: HostileRecord) -> Event | None:
@@ -46,9 +46,9 @@ def event_of(record: HostileRecord) -> Event | None:
 
 
 def test_every_item_event_that_is_read_is_indexed_or_refused_with_its_code(
-    engine: Index, confidence: Calibrator, sight: ImagePipeline, outbox: "Outbox"
+    shard: Index, confidence: Calibrator, pipeline: ImagePipeline, outbox: "Outbox"
 ) -> None:
-    job = ItemIndexer(sight, engine, enrichers_of(engine, confidence), OutcomePublisher(outbox))
+    job = ItemIndexer(pipeline, shard, enrichers_of(shard, confidence), OutcomePublisher(outbox))
     records = [record for record in hostile_records(4, 500, LARGEST) if record.topic != SEARCH_WATCHES]
     read = [(record, event) for record in records if (event := event_of(record)) is not None]
     assert len(read) > 100
@@ -58,14 +58,14 @@ def test_every_item_event_that_is_read_is_indexed_or_refused_with_its_code(
         for record, event in some:
             found = failures[event.id].code if event.id in failures else None
             assert found == record.code, (record.kind, failures.get(event.id))
-    assert engine.count("hostile") > 30
+    assert shard.count("hostile") > 30
 
 
 def test_every_request_that_is_read_is_answered_and_with_its_code(
-    engine: Index, confidence: Calibrator, sight: ImagePipeline, outbox: "Outbox"
+    shard: Index, confidence: Calibrator, pipeline: ImagePipeline, outbox: "Outbox"
 ) -> None:
     answers = ReplyPublisher(outbox, "fake:1")
-    searches, facets = SearchHandler(sight, engine, confidence, answers), FacetsHandler(engine, answers)
+    searches, facets = SearchHandler(pipeline, shard, confidence, answers), FacetsHandler(shard, answers)
     codes: dict[str, tuple[str, Code | None]] = {}
     for record in hostile_requests(4, 500, LARGEST):
         event = event_of(record._replace(timestamp_ms=0) if record.kind != "time" else record)

@@ -81,14 +81,14 @@ def test_both_parts_have_unit_length(show: Show, encoder: Encoder, pictures: lis
 def test_a_batch_of_both_kinds_gives_each_the_vector_that_it_gets_alone(
     encoder: Encoder, pictures: list[Image.Image]
 ) -> None:
-    shown = both(encoder, pictures)
-    alone = np.concatenate([encoder.run([one]) for one in shown])
-    assert cosines(encoder, encoder.run(shown), alone).min() > ALIKE
+    inputs = both(encoder, pictures)
+    alone = np.concatenate([encoder.run([one]) for one in inputs])
+    assert cosines(encoder, encoder.run(inputs), alone).min() > ALIKE
 
 
 def test_the_order_of_a_batch_changes_nothing(encoder: Encoder, pictures: list[Image.Image]) -> None:
-    shown = both(encoder, pictures)
-    assert cosines(encoder, encoder.run(shown), encoder.run(shown[::-1])[::-1]).min() > ALIKE
+    inputs = both(encoder, pictures)
+    assert cosines(encoder, encoder.run(inputs), encoder.run(inputs[::-1])[::-1]).min() > ALIKE
 
 
 def test_no_pictures_give_no_vectors(encoder: Encoder) -> None:
@@ -106,10 +106,10 @@ def test_a_box_is_seen_as_a_picture_of_its_own(box: Box, encoder: Encoder) -> No
     picture = noise.filter(ImageFilter.GaussianBlur(6))
     left, top, right, bottom = (int(edge) for edge in box)
     part = picture.crop((left, top, right, bottom))
-    shown = [
+    inputs = [
         EncoderInput((pixels,), studio=False) for pixels in (encoder.prepare(picture, box), once(encoder, part))
     ]
-    one, other = encoder.run(shown)
+    one, other = encoder.run(inputs)
     assert cosines(encoder, one[None], other[None]).min() > 0.99
     assert not np.array_equal(encoder.prepare(picture, box), once(encoder, picture))
 

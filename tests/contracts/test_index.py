@@ -59,9 +59,9 @@ def items(found: Sequence[ScoredPoint]) -> set[object]:
     return set(names)
 
 
-def items_for(index: Index, wanted: SearchPlan) -> set[object]:
+def items_for(index: Index, search_plan: SearchPlan) -> set[object]:
     """The items that a plan finds."""
-    [found] = index.search([wanted])
+    [found] = index.search([search_plan])
     return items(found)
 
 
@@ -279,8 +279,8 @@ def test_colours_are_asked_for_by_name_or_by_hex_code_with_a_distance(index: Ind
     shades = {"scarlet": ["red", "L8.12.4"], "near": ["red", "L7.12.4"], "sky": ["blue", "L14.-3.-5"]}
     index.upsert([point(index_tenant, name, shades=held) for name, held in shades.items()])
     index.upsert([point(index_tenant, "unknown")])
-    asked = {"red": {"scarlet", "near"}, "#b4143c~3": {"scarlet"}, "#b4143c~5": {"scarlet", "near"}}
-    for colour, expected in asked.items():
+    colour_matches = {"red": {"scarlet", "near"}, "#b4143c~3": {"scarlet"}, "#b4143c~5": {"scarlet", "near"}}
+    for colour, expected in colour_matches.items():
         assert items_for(index, plan(index_tenant, colours=(colour,))) == expected
     assert items_for(index, plan(index_tenant, colours=("blue", "#b4143c~3"))) == {"scarlet", "sky"}
 
@@ -309,9 +309,9 @@ def test_in_stock_tells_true_from_false_from_unknown(index: Index, index_tenant:
 
 def test_nothing_below_the_least_score_is_found(index: Index, index_tenant: str) -> None:
     index.upsert([point(index_tenant, name, look=[score] + [0] * 7) for name, score in [("a", 0.9), ("b", 0.5)]])
-    wanted = plan(index_tenant, look=[1] + [0] * 7)
-    assert items_for(index, replace(wanted, min_score=0.7)) == {"a"}
-    assert items_for(index, replace(wanted, min_score=0.95)) == set()
+    search_plan = plan(index_tenant, look=[1] + [0] * 7)
+    assert items_for(index, replace(search_plan, min_score=0.7)) == {"a"}
+    assert items_for(index, replace(search_plan, min_score=0.95)) == set()
 
 
 def test_what_must_hold_besides_the_filters_holds(index: Index, index_tenant: str) -> None:

@@ -104,55 +104,57 @@ def some_filters(draw: st.DrawFn, least: int = 0) -> Filters:
     return Filters.model_validate({name: every[name] for name in names})
 
 
-def passes(facts: dict[str, Any], wanted: Filters) -> bool:
+def passes(facts: dict[str, Any], search_plan: Filters) -> bool:
     """The filters, said again in plain Python."""
-    any_of = {name: getattr(wanted, name) for name in ("source", "category", "brand", "creator", "tags")}
-    any_of["shades"] = [shade for colour in wanted.colours for shade in SHADES.get(colour, [colour])]
+    any_of = {name: getattr(search_plan, name) for name in ("source", "category", "brand", "creator", "tags")}
+    any_of["shades"] = [shade for colour in search_plan.colours for shade in SHADES.get(colour, [colour])]
     for name, values in any_of.items():
         held = facts.get(name, ())
         if values and not set(values) & set([held] if isinstance(held, str) else held):
             return False
-    for name in {pair.partition("=")[0] for pair in wanted.attributes}:
-        values = {pair for pair in wanted.attributes if pair.startswith(f"{name}=")}
+    for name in {pair.partition("=")[0] for pair in search_plan.attributes}:
+        values = {pair for pair in search_plan.attributes if pair.startswith(f"{name}=")}
         if not values & set(facts.get("attribute_values", ())):
             return False
     revision = facts.get("revision", math.nan)
     price, created = facts.get("price", math.nan), facts.get("created_at", math.nan)
-    stock = None if wanted.in_stock is None else str(wanted.in_stock).lower()
+    stock = None if search_plan.in_stock is None else str(search_plan.in_stock).lower()
     return (
-        facts["item_id"] not in wanted.exclude_items
+        facts["item_id"] not in search_plan.exclude_items
         and stock in (None, facts.get("in_stock"))
-        and wanted.currency in (None, facts.get("currency"))
-        and (wanted.revision_min is None or revision >= wanted.revision_min)
-        and (wanted.revision_max is None or revision <= wanted.revision_max)
-        and (wanted.price_min is None or price >= wanted.price_min)
-        and (wanted.price_max is None or price <= wanted.price_max)
-        and (wanted.created_after is None or created >= revision_at(wanted.created_after))
-        and (wanted.created_before is None or created < revision_at(wanted.created_before))
+        and search_plan.currency in (None, facts.get("currency"))
+        and (search_plan.revision_min is None or revision >= search_plan.revision_min)
+        and (search_plan.revision_max is None or revision <= search_plan.revision_max)
+        and (search_plan.price_min is None or price >= search_plan.price_min)
+        and (search_plan.price_max is None or price <= search_plan.price_max)
+        and (search_plan.created_after is None or created >= revision_at(search_plan.created_after))
+        and (search_plan.created_before is None or created < revision_at(search_plan.created_before))
     )
 
 
-def admits(wanted: SearchPlan | FacetPlan, facts: dict[str, Any]) -> bool:
+def admits(search_plan: SearchPlan | FacetPlan, facts: dict[str, Any]) -> bool:
     """Whether a point with these facts may be a hit."""
-    some_of = not wanted.any_of or any(passes(facts, filters) for filters in wanted.any_of)
+    some_of = not search_plan.any_of or any(passes(facts, filters) for filters in search_plan.any_of)
     return (
-        passes(facts, wanted.filters) and some_of and not any(passes(facts, filters) for filters in wanted.none_of)
+        passes(facts, search_plan.filters)
+        and some_of
+        and not any(passes(facts, filters) for filters in search_plan.none_of)
     )
 
 
-def expected(points: Sequence[Point], wanted: SearchPlan) -> list[tuple[str, float]]:
+def expected(points: Sequence[Point], search_plan: SearchPlan) -> list[tuple[str, float]]:
     """Ids and scores by brute force: newest wins, best picture of each item, best first."""
     stored = {each.id: each for each in sorted(points, key=lambda each: version_of(each.payload))}
     scored = [
-        (str(each.payload["item"]), float(each.vector @ wanted.vector), each.id)
+        (str(each.payload["item"]), float(each.vector @ search_plan.vector), each.id)
         for each in stored.values()
-        if each.vector is not None and admits(wanted, dict(each.payload))
+        if each.vector is not None and admits(search_plan, dict(each.payload))
     ]
     best = [max(group)[1:] for _item, group in groupby(sorted(scored), key=lambda row: row[0])]
     ranked = [(id_, score) for score, id_ in sorted(best, reverse=True)]
-    return [(id_, score) for id_, score in ranked if wanted.min_score is None or score >= wanted.min_score][
-        : wanted.limit
-    ]
+    return [
+        (id_, score) for id_, score in ranked if search_plan.min_score is None or score >= search_plan.min_score
+    ][: search_plan.limit]
 
 
 def lists_of_filters() -> st.SearchStrategy[tuple[Filters, ...]]:
@@ -181,10 +183,10 @@ def test_every_engine_answers_as_brute_force_does(
     tenant = f"t{uuid.uuid4().hex}"
     points = catalogue(tenant, seed)
     query = np.random.default_rng(seed + 1).standard_normal(SIZE).astype(np.float32)
-    plans = [SearchPlan(query, tenant, wanted, any_of, none_of, limit, min_score) for wanted in filters]
+    plans = [SearchPlan(query, tenant, search_plan, any_of, none_of, limit, min_score) for search_plan in filters]
     index.upsert(points)
-    for wanted, found in zip(plans, index.search(plans), strict=True):
-        model = expected(points, wanted)
+    for search_plan, found in zip(plans, index.search(plans), strict=True):
+        model = expected(points, search_plan)
         assert [hit.id for hit in found] == [id_ for id_, _ in model]
         assert [hit.score for hit in found] == pytest.approx([score for _, score in model], abs=1e-4)
     index.remove({each.id: 2**53 for each in points})
@@ -205,8 +207,10 @@ def test_conditions_hold_in_python_of_the_points_that_every_engine_finds(
     stored = {each.id: each for each in sorted(points, key=lambda each: version_of(each.payload))}
     index.upsert(points)
     plan = SearchPlan(np.ones(SIZE, np.float32), tenant, filters, any_of, none_of, limit=100)
-    wanted = conditions(plan)
-    holding = {id for id, each in stored.items() if each.vector is not None and satisfies_all(wanted, each.payload)}
+    search_plan = conditions(plan)
+    holding = {
+        id for id, each in stored.items() if each.vector is not None and satisfies_all(search_plan, each.payload)
+    }
     assert {found.id for found in index.search([plan])[0]} == holding
     index.remove({each.id: 2**53 for each in points})
 
@@ -227,12 +231,12 @@ def test_groups_are_cut_and_pages_filled_on_every_engine_as_brute_force_does(
     index.upsert(points)
     [found] = gather(index, [SearchPlan(query, tenant)], [Grouping(count, field, size)])
     facts = {each.id: each.payload for each in points}
-    taken, kept = Counter[object](), list[str]()
+    sizes, expected_ids = Counter[object](), list[str]()
     for id_, _ in expected(points, SearchPlan(query, tenant, limit=100)):
         group = facts[id_].get(field or "", id_)
-        taken[group] += 1
-        kept += [id_] if field is None or taken[group] <= size else []
-    assert [hit.id for hit in found][:count] == kept[:count]
+        sizes[group] += 1
+        expected_ids += [id_] if field is None or sizes[group] <= size else []
+    assert [hit.id for hit in found][:count] == expected_ids[:count]
     index.remove({each.id: 2**53 for each in points})
 
 

@@ -13,7 +13,7 @@ READY_SECONDS = 60
 
 
 @contextmanager
-def gateway_beside(system: System, **settings: str) -> Iterator[str]:
+def second_gateway(system: System, **settings: str) -> Iterator[str]:
     """Run `lookstream gateway` on a free port, and end it as Ctrl-C does, which must be no failure; its address."""
     port = find_free_port(0)
     environment = {**system.environment, **settings, "LOOKSTREAM_GATEWAY_PORT": str(port)}

@@ -20,7 +20,7 @@ from infra.local_state import read_local_state
 from infra.qdrant.embedded.client import EmbeddedIndex
 from infra.qdrant.point_ids import point_id
 from schemas.failures import Unavailable
-from tests.end_to_end import forked
+from tests.end_to_end import forked_cli
 from tests.kafka.shared import kafka_environment, kafka_of
 from tests.qdrant_server import points_in
 
@@ -76,7 +76,7 @@ class System:
 
     def run(self, *words: str | Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
         """Run a lookstream command beside it, which must end with this exit code."""
-        done = forked.run([*map(str, words)], self.environment, ROOT, 120)
+        done = forked_cli.run([*map(str, words)], self.environment, ROOT, 120)
         assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}\n{self.log.read_text()}"
         assert "Traceback" not in done.stderr
         return done
@@ -90,8 +90,8 @@ class System:
         """What the worker with this job tells: the sum of each metric over its labels."""
         running = read_local_state(self.folder)
         assert running is not None
-        with urlopen(f"http://127.0.0.1:{running.metrics[job]}/metrics") as told:
-            families = list(text_string_to_metric_families(told.read().decode()))
+        with urlopen(f"http://127.0.0.1:{running.metrics[job]}/metrics") as response:
+            families = list(text_string_to_metric_families(response.read().decode()))
         found = defaultdict[str, float](float)
         for sample in (sample for family in families for sample in family.samples):
             found[sample.name] += sample.value

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from infra.local.ports import LOOPBACK, find_free_port
-from tests.end_to_end.gateway import gateway_beside
+from tests.end_to_end.gateway import second_gateway
 from tests.end_to_end.system import System
 
 
@@ -24,13 +24,13 @@ def test_a_picture_over_http_finds_what_the_command_line_finds(system: System, s
     system.run("ingest", "catalog", shop, "--image-root", discs, code=1)  # one row makes no sense
     picture, names = discs / "red.png", ("red", "green", "blue", "yellow", "black")
     system.wait_for(lambda: system.indexed(names) == len(names), "the feed to be indexed")
-    with gateway_beside(system) as address, httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
+    with second_gateway(system) as address, httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
         assert client.get("/readyz").status_code == 200
         files = {"picture": picture.read_bytes()}
         found = client.post("/v1/search", files=files, data={"request": '{"strict": false}'}).json()
         counted = client.post("/v1/facets", json={"facets": ["source"]}).json()
-        told = client.get("/metrics").text
-    assert 'lookstream_http_results_total{status="ok"} 1.0' in told
+        errors = client.get("/metrics").text
+    assert 'lookstream_http_results_total{status="ok"} 1.0' in errors
     expected = system.search(picture, "--best-effort")
     assert [hit["item_id"] for hit in found["hits"]] == [hit["item_id"] for hit in expected["hits"]]
     assert counted["counts"]["source"] == [{"value": "catalog", "count": 5}]
@@ -41,7 +41,7 @@ def test_an_item_that_is_put_in_over_http_is_found_looked_at_and_taken_out(syste
         {"pictures": (discs / "red.png").read_bytes()},
         {"item": '{"item_id": "a/b", "title": "A red disc"}'},
     )
-    with gateway_beside(system) as address, httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+    with second_gateway(system) as address, httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
         sent = client.post("/v1/items", files=files, data=item)
         outcome = client.get(sent.headers["Location"], params={"wait": 30})
         assert outcome.json()["schema"] == "item.indexed/1", outcome.text
@@ -104,7 +104,7 @@ def test_items_of_each_kind_of_reference_are_read_back_with_their_pictures(
         "file": [{"kind": "file", "root": "discs", "path": f"{name}.png"} for name in ("yellow", "blue")],
         "s3": [{"kind": "s3", "bucket": "photos", "key": f"{name}.png"} for name in ("black", "blue")],
     }
-    with gateway_beside(system) as address, httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+    with second_gateway(system) as address, httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
         for kind, images in references.items():
             for item_id, sent in ((f"{kind} 1", images[:1]), (f"{kind} 2", images)):
                 response = client.post("/v1/items", json={"item_id": item_id, "images": sent})
@@ -124,9 +124,11 @@ def test_items_of_each_kind_of_reference_are_read_back_with_their_pictures(
 
 def test_a_feed_that_is_waited_for_can_be_read_back_and_found(system: System, shop: Path, discs: Path) -> None:
     report = discs.parent / "report.jsonl"
-    told = system.run("ingest", "catalog", shop, "--image-root", discs, "--wait", "--report", report, code=1).stderr
-    assert re.search(r"indexed, new pictures +5", told), told
-    assert re.search(r"bad row +1 +column `image_link`: there is no picture", told), told
+    errors = system.run(
+        "ingest", "catalog", shop, "--image-root", discs, "--wait", "--report", report, code=1
+    ).stderr
+    assert re.search(r"indexed, new pictures +5", errors), errors
+    assert re.search(r"bad row +1 +column `image_link`: there is no picture", errors), errors
     entries = [json.loads(line) for line in report.read_text().splitlines()]
     assert sorted(entry["outcome"] for entry in entries) == ["bad", *["indexed"] * 5]
     assert system.search(discs / "red.png")["hits"][0]["item_id"] == "red"

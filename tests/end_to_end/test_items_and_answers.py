@@ -33,9 +33,9 @@ def system(
 
 
 def test_items_go_in_and_answers_come_out(system: System, shop: Path, discs: Path, tmp_path: Path) -> None:
-    said = index_shop(system, shop, discs)
-    assert "line 7" in said
-    assert "missing.png" in said
+    printed = index_shop(system, shop, discs)
+    assert "line 7" in printed
+    assert "missing.png" in printed
 
     assert hits(system.search(discs / "red.png"))[0] == "red"
     dear = system.search(discs / "red.png", "--filter", "price=2..4", "--filter", "currency=EUR")
@@ -74,9 +74,9 @@ def test_items_go_in_and_answers_come_out(system: System, shop: Path, discs: Pat
     assert items["lookstream_records_total"] == items["lookstream_items_total"]
     assert searches["lookstream_search_results_total"] == searches["lookstream_search_seconds_count"] >= 10
     assert 0 < searches["lookstream_search_confidence_count"] < searches["lookstream_search_seconds_count"]
-    for told in (items, searches):
-        assert told["lookstream_encoder_info"] == 1
-        assert told["lookstream_in_flight_records"] == told["lookstream_failures_total"] == 0
+    for stream in (items, searches):
+        assert stream["lookstream_encoder_info"] == 1
+        assert stream["lookstream_in_flight_records"] == stream["lookstream_failures_total"] == 0
 
 
 def test_what_was_just_written_is_found_when_the_search_asks_for_it(system: System, discs: Path) -> None:

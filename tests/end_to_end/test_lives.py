@@ -20,11 +20,11 @@ from tests.end_to_end.system import System
 def test_what_was_queued_refused_or_watched_for_is_there_after_a_restart(
     system: System, shop: Path, discs: Path, tmp_path: Path
 ) -> None:
-    said = system.run("watch", "add", discs / "red.png", "--id", "reds", "--filter", "colour=red").stdout
-    assert "0 items here" in said
+    printed = system.run("watch", "add", discs / "red.png", "--id", "reds", "--filter", "colour=red").stdout
+    assert "0 items here" in printed
     index_shop(system, shop, discs)
-    told = json.loads(system.run("watch", "follow", "--from-start", "--limit", "1", "--json").stdout)
-    assert (told["watch_id"], told["hit"]["item_id"]) == ("reds", "red")
+    match = json.loads(system.run("watch", "follow", "--from-start", "--limit", "1", "--json").stdout)
+    assert (match["watch_id"], match["hit"]["item_id"]) == ("reds", "red")
     system.run("watch", "add", "item:red", "--id", "more", "--min-confidence", "0.9")
     feed = tmp_path / "feed.jsonl"
     feed.write_text(json.dumps({"id": "liar", "title": "t", "image_link": "https://127.0.0.1/a.png"}) + "\n")
@@ -34,8 +34,8 @@ def test_what_was_queued_refused_or_watched_for_is_there_after_a_restart(
     system.run("ingest", "catalog", shop, "--image-root", discs, "--tenant", "late", code=1)
     assert system.stop(signal.SIGTERM) == 0
     if system.has_local_broker:  # it forgets: its dead letters are kept in a file
-        kept = [json.loads(line) for line in (system.folder / "dead-letters.jsonl").read_text().splitlines()]
-        assert "source_refused" in {letter["code"] for letter in kept}
+        letters = [json.loads(line) for line in (system.folder / "dead-letters.jsonl").read_text().splitlines()]
+        assert "source_refused" in {letter["code"] for letter in letters}
     assert "source_refused" in system.run("dead-letters", "list").stdout
 
     system.start()
@@ -100,23 +100,23 @@ def test_after_its_supervisor_was_killed_it_starts_again_on_any_port_but_with_no
     refused = make_system(LOOKSTREAM_ENCODER="fake2").run("up", code=1)
     assert "fake:1" in refused.stderr
     assert "fake:2" in refused.stderr
-    with default_port_taken():
+    with default_port_in_use():
         assert system.start().is_ready
 
 
 @contextmanager
-def default_port_taken() -> Iterator[None]:
+def default_port_in_use() -> Iterator[None]:
     """The port that the local broker takes by default is somebody else's."""
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with suppress(OSError):  # somebody has it already: that will do, too
-            taken.bind(("127.0.0.1", 9092))
-            taken.listen()
+            listener.bind(("127.0.0.1", 9092))
+            listener.listen()
         yield
 
 
 @pytest.mark.parametrize(
-    ("words", "settings", "said"),
+    ("words", "settings", "printed"),
     [
         (("up",), {"LOOKSTREAM_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, "no Kafka broker answers at 127.0.0.1:1"),
         (
@@ -134,17 +134,17 @@ def default_port_taken() -> Iterator[None]:
     ],
 )
 def test_what_is_not_there_is_named_in_one_sentence(
-    make_system: Callable[..., System], words: tuple[str, ...], settings: dict[str, str], said: str
+    make_system: Callable[..., System], words: tuple[str, ...], settings: dict[str, str], printed: str
 ) -> None:
     system = make_system(**{"LOOKSTREAM_KAFKA_BOOTSTRAP": "", **settings})
-    code = 2 if said == words[-1] else 1
+    code = 2 if printed == words[-1] else 1
     failed = system.run(*words, code=code)
-    assert said in failed.stderr
+    assert printed in failed.stderr
     assert "Traceback" not in failed.stderr
 
 
 def test_secrets_are_masked_in_the_settings(make_system: Callable[..., System]) -> None:
     system = make_system(LOOKSTREAM_QDRANT_API_KEY="canary-secret", LOOKSTREAM_KAFKA_SASL_PASSWORD="canary-secret")
-    shown = system.run("config").stdout
-    assert "LOOKSTREAM_QDRANT_API_KEY" in shown
-    assert "canary-secret" not in shown
+    printed = system.run("config").stdout
+    assert "LOOKSTREAM_QDRANT_API_KEY" in printed
+    assert "canary-secret" not in printed

@@ -33,8 +33,8 @@ def test_an_encoder_is_changed_gone_back_to_and_dropped_while_the_system_serves(
 
     system.run("delete", "red")
     system.wait_for(lambda: "red" not in hits(system.search(discs / "red.png")), "the item to be gone")
-    told = json.loads(system.run("reindex", "status", "--json").stdout)
-    serves = {one["index"]: (one["encoder"], one["serves"]) for one in told}
+    status = json.loads(system.run("reindex", "status", "--json").stdout)
+    serves = {one["index"]: (one["encoder"], one["serves"]) for one in status}
     assert serves == {1: ("fake", False), 2: ("fake2", True)}
 
     back = system.run("reindex", "--encoder", "fake")

@@ -16,7 +16,7 @@ from infra.kafka import create_topics
 from infra.kafka_admin.access import KafkaUser, access_rights
 from infra.observability.heartbeat import is_ready, read_state
 from schemas.topics import all_topics
-from tests.end_to_end.gateway import gateway_beside
+from tests.end_to_end.gateway import second_gateway
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System, make_environment
 from tests.infra.kafka.secured_kafka import USERS, environment_of, grant
 from tests.kafka.apache import ApacheNode, apache_node
@@ -87,8 +87,8 @@ def as_user(system: System, node: ApacheNode, part: KafkaUser) -> dict[str, str]
 
 def run(system: System, node: ApacheNode, part: KafkaUser, *words: str | Path, code: int = 0) -> str:
     """What a command says, run as this part's user."""
-    beside = replace(system, environment=as_user(system, node, part))
-    done = beside.run(*words, code=code)
+    with_credentials = replace(system, environment=as_user(system, node, part))
+    done = with_credentials.run(*words, code=code)
     return done.stdout + done.stderr
 
 
@@ -111,7 +111,7 @@ def test_each_part_works_with_its_own_rights_alone(
         run(system, node, KafkaUser.WATCH, "watch", "list")
         run(system, node, KafkaUser.DEAD_LETTERS, "dead-letters", "stats")
         of_gateway = replace(system, environment=as_user(system, node, KafkaUser.GATEWAY))
-        with gateway_beside(of_gateway) as address, httpx.Client(base_url=address, timeout=60) as client:
+        with second_gateway(of_gateway) as address, httpx.Client(base_url=address, timeout=60) as client:
             assert client.get("/readyz").status_code == 200
             found = client.post("/v1/search", files={"picture": (discs / "red.png").read_bytes()}).json()
             assert found["hits"][0]["item_id"] == "red"
@@ -135,9 +135,9 @@ def test_a_command_names_the_right_that_is_missing(
     system: System, node: ApacheNode, part: KafkaUser, resource: str, words: tuple[str, ...]
 ) -> None:
     with without(node, part, resource):
-        told = run(system, node, part, *words, code=1)
-    assert resource in told
-    assert "uthoriz" in told or "lookstream topics acls" in told
+        failed = run(system, node, part, *words, code=1)
+    assert resource in failed
+    assert "uthoriz" in failed or "lookstream topics acls" in failed
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_a_worker_names_the_right_that_is_missing(
     system: System, node: ApacheNode, part: KafkaUser, resource: str, named: str
 ) -> None:
     with without(node, part, resource), worker(system, node, part) as log:
-        system.wait_for(lambda: named in said(log), f"the {part} worker to name what it misses")
-        assert "uthoriz" in said(log)
+        system.wait_for(lambda: named in read_log(log), f"the {part} worker to name what it misses")
+        assert "uthoriz" in read_log(log)
         assert not is_ready(heartbeat_of(log), FRESH_SECONDS)
 
 
-def said(log: Path) -> str:
+def read_log(log: Path) -> str:
     """What the worker with this log says, there and in its heartbeat."""
     state = read_state(heartbeat_of(log))
     return log.read_text() + (state.why or "" if state else "")

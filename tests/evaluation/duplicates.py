@@ -41,12 +41,12 @@ SETS = {
 }
 """Folder, table and column of labels: tiny studio pictures, studio pictures of about 200 pixels, and photos."""
 MOST_OF_A_SET, QUERIES = 15_000, 100
-SHOWN, SIDE = 60, 110
+PAIRS_DRAWN, SIDE = 60, 110
 """Pairs on the sheet, and how large each picture is there, in pixels."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class LookArrays:
     """Pictures as the index would hold them: looks [n, size], hashes uint64 [n, 2], and whether of a studio."""
 
     looks: Floats
@@ -61,9 +61,9 @@ class Kind:
     name: str
     paths: Sequence[Path]
     labels: Sequence[str]
-    seen: Seen
+    looks_of_kind: LookArrays
     queries: Sequence[int]
-    variants: Mapping[str, Seen]
+    variants: Mapping[str, LookArrays]
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ def read_set(data: Path, name: str) -> list[tuple[Path, str]]:
     return found
 
 
-def stacked(looks: Sequence[Look]) -> Seen:
+def stacked(looks: Sequence[Look]) -> LookArrays:
     """Looks as arrays."""
     hashes = np.array([tuple(look.phash) for look in looks], np.uint64)
-    return Seen(np.stack([look.vector for look in looks]), hashes, np.array([look.studio for look in looks]))
+    return LookArrays(np.stack([look.vector for look in looks]), hashes, np.array([look.studio for look in looks]))
 
 
 def bits_between(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.uint8]:
@@ -109,11 +109,11 @@ def bits_between(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray
     return apart
 
 
-def judge(kind: Kind, variant: Seen, parts: LookParts) -> Found:
+def judge(kind: Kind, variant: LookArrays, parts: LookParts) -> Found:
     """How the queries of one variant fare among all pictures of their set, as the index gives its candidates."""
     near = wrong = similar = 0
     for at, place in enumerate(kind.queries):
-        found = verdicts(kind.seen, variant, at, parts)[:CANDIDATES]
+        found = verdicts(kind.looks_of_kind, variant, at, parts)[:CANDIDATES]
         called = [pair for pair, verdict in found if verdict == "near"]
         if called:
             near, wrong = near + (called[0].other == place), wrong + (called[0].other != place)
@@ -123,17 +123,19 @@ def judge(kind: Kind, variant: Seen, parts: LookParts) -> Found:
     return Found(near / count, wrong / count, similar / count)
 
 
-def verdicts(known: Seen, asked: Seen, at: int, parts: LookParts) -> list[tuple[Pair, str | None]]:
+def verdicts(
+    known: LookArrays, query_looks: LookArrays, at: int, parts: LookParts
+) -> list[tuple[Pair, str | None]]:
     """What one picture is to all that score enough, the best first."""
-    scores = known.looks @ parts.apply_weights(asked.looks[at], WEIGHTS)
+    scores = known.looks @ parts.apply_weights(query_looks.looks[at], WEIGHTS)
     close = np.flatnonzero(scores >= MIN_SCORE)
     close = close[np.argsort(-scores[close])]
-    bits = bits_between(asked.hashes[at], known.hashes[close])
+    bits = bits_between(query_looks.hashes[at], known.hashes[close])
     pairs = [
         Pair(at, int(place), int(apart), float(scores[place])) for place, apart in zip(close, bits, strict=True)
     ]
     return [
-        (pair, verdict_of(pair.bits, pair.score, same_bytes=False, studio=bool(studio and asked.studio[at])))
+        (pair, verdict_of(pair.bits, pair.score, same_bytes=False, studio=bool(studio and query_looks.studio[at])))
         for pair, studio in zip(pairs, known.studio[close], strict=True)
     ]
 
@@ -142,14 +144,16 @@ def near_pairs(kind: Kind, parts: LookParts) -> list[Pair]:
     """The pairs within the set that are called near duplicates."""
     found = []
     for at in range(1, len(kind.paths)):
-        before = Seen(kind.seen.looks[:at], kind.seen.hashes[:at], kind.seen.studio[:at])
-        found += [pair for pair, verdict in verdicts(before, kind.seen, at, parts) if verdict == "near"]
+        before = LookArrays(
+            kind.looks_of_kind.looks[:at], kind.looks_of_kind.hashes[:at], kind.looks_of_kind.studio[:at]
+        )
+        found += [pair for pair, verdict in verdicts(before, kind.looks_of_kind, at, parts) if verdict == "near"]
     return found
 
 
 def draw_pairs(kind: Kind, pairs: Sequence[Pair]) -> Image.Image:
     """A sheet of some pairs, six to a row, to be judged by eye."""
-    chosen = random.Random(0).sample(pairs, min(SHOWN, len(pairs)))
+    chosen = random.Random(0).sample(pairs, min(PAIRS_DRAWN, len(pairs)))
     sheet = Image.new("RGB", (6 * (2 * SIDE + 16), (len(chosen) + 5) // 6 * (SIDE + 8)), "white")
     for n, pair in enumerate(chosen):
         for side, place in enumerate((pair.one, pair.other)):
@@ -166,14 +170,14 @@ def look_at_sets(data: Path, names: Sequence[str], queries: int, most: int) -> t
     limits = DecodeLimits(settings.images.max_bytes, settings.images.max_pixels, thumbnail=0)
     with ThreadPoolExecutor() as pool:
         encoder = open_encoder(settings.encoder, settings.torch)
-        eyes = ImageEmbedder(encoder, make_colour_extractor(), limits, pool)
+        embedder = ImageEmbedder(encoder, make_colour_extractor(), limits, pool)
         parts, kinds = LookParts(encoder.object_size, encoder.style_size), []
-        with open_embedding_store(settings.data / "looks", eyes) as kept:
+        with open_embedding_store(settings.data / "looks", embedder) as store:
 
             def see(pictures: Sequence[bytes], what: str) -> list[Look]:
                 batches = [pictures[n : n + 16] for n in range(0, len(pictures), 16)]
                 tracked = progress_on(console)(batches, what, len(batches))
-                return [look for batch in tracked for look in kept.embed(batch) if isinstance(look, Look)]
+                return [look for batch in tracked for look in store.embed(batch) if isinstance(look, Look)]
 
             for name in names:
                 rows = read_set(data, name)[:most]

@@ -60,8 +60,8 @@ def main(
     fitted_on = ", ".join(f"{len(paths)} train pictures of {name}" for name, paths in chosen.items())
     for name in profile or PROFILES:
         backbone = open_backbone(name, TorchSettings(precision="float32"))
-        seen = list(look_at([path for paths in chosen.values() for path in paths], backbone))
-        features, studio = (np.stack(part) for part in zip(*seen, strict=True))
+        looks = list(look_at([path for paths in chosen.values() for path in paths], backbone))
+        features, studio = (np.stack(part) for part in zip(*looks, strict=True))
         tensors = whiten(features, studio.astype(bool), backbone)
         tensors["known"] = known_vector(backbone, tensors, probe())
         path = out / f"{name}.safetensors"

@@ -8,7 +8,7 @@ from consumers.quality.evaluation.claim_checks import CalibrationCheck
 from consumers.quality.evaluation.results import EvaluationResult
 from consumers.quality.evaluation.robustness import Robustness
 
-Shown = Callable[[EvaluationResult], Estimate | float | None]
+ReadFigure = Callable[[EvaluationResult], Estimate | float | None]
 
 ICON, PHOTO, CLOTHES, FASHION = (
     "grocery photo to icon", "grocery photo to photo", "clothing photo to photo", "fashion",
@@ -21,24 +21,24 @@ class Line:
 
     what: str
     trial: str
-    shown: Shown
+    read_figure: ReadFigure
     reach: str = ""
 
 
-def metric(name: str, weighting: str = "similar") -> Shown:
+def metric(name: str, weighting: str = "similar") -> ReadFigure:
     """A measure of the plain searches."""
     return lambda figures: figures.weightings[weighting].metrics[name]
 
 
-def _category(part: str) -> Shown:
+def _category(part: str) -> ReadFigure:
     return lambda figures: getattr(figures.categories, part) if figures.categories else None
 
 
-def _same(column: str, weighting: str) -> Shown:
+def _same(column: str, weighting: str) -> ReadFigure:
     return lambda figures: figures.same[column].share[weighting] if column in figures.same else None
 
 
-def _gain(column: str, weighting: str) -> Shown:
+def _gain(column: str, weighting: str) -> ReadFigure:
     return lambda figures: figures.same[column].gain[weighting] if column in figures.same else None
 
 
@@ -46,7 +46,7 @@ def _rejected(figures: EvaluationResult) -> Estimate | None:
     return figures.off_topic.rejected if figures.off_topic else None
 
 
-def _kept(figures: EvaluationResult) -> Estimate | None:
+def _true_match_share(figures: EvaluationResult) -> Estimate | None:
     return figures.strict.kept if figures.strict else None
 
 
@@ -86,13 +86,13 @@ LINES = (
         "clothing pictures against grocery: `no_match`", PHOTO,
         _rejected, "at least .99",
     ),
-    Line("grocery queries that keep an answer", PHOTO, _kept, "at least .97"),
+    Line("grocery queries that keep an answer", PHOTO, _true_match_share, "at least .97"),
     Line(
         "grocery pictures against clothing: `no_match`", CLOTHES,
         _rejected, "at least .99",
     ),
     Line(
-        "clothing queries that keep an answer", CLOTHES, _kept, "at least .97"
+        "clothing queries that keep an answer", CLOTHES, _true_match_share, "at least .97"
     ),
     Line("engine answers that hold the exact top 10, grocery", PHOTO, lambda f: f.engine_recall),
     Line("... fashion", FASHION, lambda f: f.engine_recall),
@@ -106,7 +106,7 @@ def page(found: Mapping[str, EvaluationResult]) -> str:
 
 def _lines(found: Mapping[str, EvaluationResult]) -> Iterator[str]:
     yield from _head(found)
-    rows = [(line.what, line.shown(found[line.trial]), line.reach) for line in LINES if line.trial in found]
+    rows = [(line.what, line.read_figure(found[line.trial]), line.reach) for line in LINES if line.trial in found]
     yield from _table(
         ("measure", "value, 95 % interval", "wanted"),
         [(what, text(value), reach) for what, value, reach in rows if value is not None],

@@ -331,8 +331,8 @@ def fuzz(count: int, seed: int, only: str = "", keep: Path | None = None) -> Ite
             known = len(tally.failures)
             check(feed, random.Random(f"{seed}/{number}"), Path(folder), tally)
             if keep is not None and len(tally.failures) > known:
-                kept = keep / f"{feed.name.replace(' ', '-')}-{number}{feed.suffix}"
-                kept.write_bytes((Path(folder) / f"feed{feed.suffix}").read_bytes())
+                saved = keep / f"{feed.name.replace(' ', '-')}-{number}{feed.suffix}"
+                saved.write_bytes((Path(folder) / f"feed{feed.suffix}").read_bytes())
     yield from tallies.items()
 
 

@@ -236,10 +236,10 @@ def _at_another_time(rng: Random, name: str) -> HostileRecord:
 def _in_another_topic(rng: Random, name: str) -> HostileRecord:
     request: Fields = {"schema": "search.request/1", "request_id": name, "tenant": TENANT, "item_id": name}
     result: Fields = {"schema": "search.result/1", "request_id": name, "status": "ok"}
-    told: Fields = {"schema": "item.removed/1", "event_id": name, "tenant": TENANT, "item_id": name}
-    told |= {"source": "catalog", "revision": 1}
+    removed: Fields = {"schema": "item.removed/1", "event_id": name, "tenant": TENANT, "item_id": name}
+    removed |= {"source": "catalog", "revision": 1}
     value, key = rng.choice(
-        ((request, name.encode()), (result, b"any"), (told, _key(name)), (watch(name), _key(name)))
+        ((request, name.encode()), (result, b"any"), (removed, _key(name)), (watch(name), _key(name)))
     )
     return HostileRecord(
         CATALOG_ITEMS, key, dumped(value), own_headers(name), 0, Code.EVENT_UNKNOWN, "topic: another"

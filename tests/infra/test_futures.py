@@ -55,6 +55,6 @@ def test_no_call_begins_after_the_end() -> None:
     for result in map_in_order(slowly, range(1_000), 2):
         if result == 3:
             break
-    seen = len(begun)
+    begun_count = len(begun)
     time.sleep(0.05)
-    assert len(begun) == seen < 20
+    assert len(begun) == begun_count < 20

@@ -15,7 +15,7 @@ from infra.local.services import broker_service
 from schemas.topics import all_topics
 from tests.kafka.apache import apache_node
 from tests.kafka.shared import new_prefix, shared_bootstrap
-from tests.running import running_part
+from tests.service_process import run_service
 
 LOCAL: Mapping[str, int | str] = {"session_timeout_ms": 1_000, "fetch_wait_ms": 2, "membership": "dynamic"}
 """Members join the local broker in half a second; beside a second static one the first is given nothing."""
@@ -37,11 +37,11 @@ class Broker:
 
 
 @contextmanager
-def own_broker() -> Iterator[Broker]:
+def open_broker() -> Iterator[Broker]:
     """A broker without topics: Apache Kafka where the run is on it."""
     if shared_bootstrap() is None:
         port = find_free_port(0)
-        with running_part(broker_service(port)) as process:
+        with run_service(broker_service(port)) as process:
             yield Broker(process, port)
     else:
         with apache_node() as node:
@@ -49,20 +49,20 @@ def own_broker() -> Iterator[Broker]:
 
 
 @contextmanager
-def own_kafka() -> Iterator[KafkaSettings]:
+def open_kafka() -> Iterator[KafkaSettings]:
     """All topics, for nobody else: in a local broker, or under a prefix in the shared Kafka."""
     shared = shared_bootstrap()
     if shared is None:
-        with own_broker() as broker:
-            yield topics_in(broker.bootstrap)
+        with open_broker() as broker:
+            yield create_all_topics(broker.bootstrap)
     else:
-        kafka = topics_in(shared, new_prefix())
+        kafka = create_all_topics(shared, new_prefix())
         yield kafka
         # Nobody waits for it: it keeps the broker small.
         _admin(shared).delete_topics([kafka.prefix + topic.name for topic in all_topics()])
 
 
-def topics_in(bootstrap: str, prefix: str = "") -> KafkaSettings:
+def create_all_topics(bootstrap: str, prefix: str = "") -> KafkaSettings:
     """How to reach the Kafka at this address, with all topics."""
     kafka = KafkaSettings.model_validate(
         {"bootstrap": bootstrap, "prefix": prefix, **(APACHE if shared_bootstrap() else LOCAL)}

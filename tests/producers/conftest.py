@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from infra.config.kafka import KafkaSettings
-from tests.answering import Answering, answering
 from tests.kafka.shared import environment_of
+from tests.scripted_query_worker import RunQueryWorker, run_query_worker
 
 
 @pytest.fixture
-def answer(kafka: KafkaSettings) -> Answering:
+def answer(kafka: KafkaSettings) -> RunQueryWorker:
     """`with answer(respond): ...` runs a query worker that answers with `respond`."""
-    return lambda respond: answering(kafka, respond)
+    return lambda respond: run_query_worker(kafka, respond)
 
 
 def png(width: int = 64, height: int = 48, colour: str = "red") -> bytes:
@@ -42,7 +42,7 @@ def picture() -> bytes:
 
 
 @contextmanager
-def running(
+def run_command(
     command: Sequence[str], folder: Path, environment: Mapping[str, str]
 ) -> "Iterator[subprocess.Popen[str]]":
     """A command that goes on until it is told to stop; it never outlives its test."""

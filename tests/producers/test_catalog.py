@@ -103,7 +103,7 @@ def test_more_pictures_than_an_event_holds_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "stock", "kept"),
+    ("text", "stock", "stock_facts"),
     [
         ("in_stock", True, {}),
         ("Out of stock", False, {}),
@@ -112,10 +112,10 @@ def test_more_pictures_than_an_event_holds_are_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_availability_says_whether_it_can_be_bought_now(
-    tmp_path: Path, text: str, stock: bool | None, kept: dict[str, str]
+    tmp_path: Path, text: str, stock: bool | None, stock_facts: dict[str, str]
 ) -> None:
     item = one(feed(tmp_path, f"id,image_link,availability\n7,{URL},{text}\n"))
-    assert (item.in_stock, item.attributes) == (stock, kept)
+    assert (item.in_stock, item.attributes) == (stock, stock_facts)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
 
 ROOT = Path(__file__).parents[2]
-Answering = Callable[[Callable[[SearchRequest], list[SearchResult]]], AbstractContextManager[None]]
+RunQueryWorker = Callable[[Callable[[SearchRequest], list[SearchResult]]], AbstractContextManager[None]]
 
 
 @pytest.fixture
@@ -122,16 +122,16 @@ def test_items_are_deleted_in_the_topic_of_their_source(
     assert isinstance(body(gone), ItemDeleted)
 
 
-def hits_of(asked: SearchRequest) -> list[SearchResult]:
+def hits_of(request: SearchRequest) -> list[SearchResult]:
     hit = Hit(
         item_id="7", tenant="default", score=0.91, image=0, source="catalog", revision=1, title="Boot [red]\x1b[2J",
         category="Boots", price=19.9, currency="EUR", colours=("red",), confidence=0.83, category_confidence=0.9,
     )  # fmt: skip
     likely = (Likely(name="Boots", confidence=0.97), Likely(name="Bags\x1b[2J", confidence=0.03))
-    return [SearchResult(request_id=asked.request_id, status="ok", hits=(hit,), categories=likely)]
+    return [SearchResult(request_id=request.request_id, status="ok", hits=(hit,), categories=likely)]
 
 
-def test_a_search_prints_a_table_that_others_cannot_steer(here: Path, answer: Answering) -> None:
+def test_a_search_prints_a_table_that_others_cannot_steer(here: Path, answer: RunQueryWorker) -> None:
     with answer(hits_of):
         found = run("search", "a.png", "--crop", "0,0,0.5,0.5", "--filter", "category=Boots")
     assert found.exit_code == 0, found.output
@@ -140,7 +140,7 @@ def test_a_search_prints_a_table_that_others_cannot_steer(here: Path, answer: An
     assert "\x1b[2J" not in found.stdout
 
 
-def test_json_is_the_result_and_nothing_else(here: Path, answer: Answering) -> None:
+def test_json_is_the_result_and_nothing_else(here: Path, answer: RunQueryWorker) -> None:
     with answer(hits_of):
         found = run("search", "item:7", "--json")
     result = from_bytes(found.stdout.encode())
@@ -148,12 +148,12 @@ def test_json_is_the_result_and_nothing_else(here: Path, answer: Answering) -> N
     assert result.hits[0].item_id == "7"
 
 
-def test_what_is_asked_is_what_was_typed(here: Path, answer: Answering, picture: bytes) -> None:
-    seen: list[SearchRequest] = []
+def test_what_is_asked_is_what_was_typed(here: Path, answer: RunQueryWorker, picture: bytes) -> None:
+    requests: list[SearchRequest] = []
 
-    def note(asked: SearchRequest) -> list[SearchResult]:
-        seen.append(asked)
-        return hits_of(asked)
+    def note(request: SearchRequest) -> list[SearchResult]:
+        requests.append(request)
+        return hits_of(request)
 
     words = (
         "search a.png --crop 0,0,0.5,0.5 --top-k 3 --filter colour=red --filter price=1..2 --intent style "
@@ -161,24 +161,24 @@ def test_what_is_asked_is_what_was_typed(here: Path, answer: Answering, picture:
     )
     with answer(note):
         assert run(*words.split()).exit_code == 0
-    [asked] = seen
-    assert asked.image == InlineImage(data=picture)
-    assert asked.crop is not None
-    assert (asked.top_k, asked.intent, asked.min_score, asked.tenant) == (3, "style", 0.2, "shop")
-    assert (asked.filters.colours, asked.filters.price_max) == (("red",), 2)
-    assert (asked.deadline_ms, asked.thumbnails, asked.strict) == (7000, True, False)
+    [request] = requests
+    assert request.image == InlineImage(data=picture)
+    assert request.crop is not None
+    assert (request.top_k, request.intent, request.min_score, request.tenant) == (3, "style", 0.2, "shop")
+    assert (request.filters.colours, request.filters.price_max) == (("red",), 2)
+    assert (request.deadline_ms, request.thumbnails, request.strict) == (7000, True, False)
     with Image.open("out.png") as sheet:
         assert sheet.format == "PNG"
 
 
 def test_pictures_items_filters_groups_and_boosts_are_asked_for_as_typed(
-    here: Path, answer: Answering, picture: bytes
+    here: Path, answer: RunQueryWorker, picture: bytes
 ) -> None:
-    seen: list[SearchRequest] = []
+    requests: list[SearchRequest] = []
 
-    def note(asked: SearchRequest) -> list[SearchResult]:
-        seen.append(asked)
-        return hits_of(asked)
+    def note(request: SearchRequest) -> list[SearchResult]:
+        requests.append(request)
+        return hits_of(request)
 
     words = (
         "search a.png a.png item:1 item:2 --unlike 3 --not brand=Acme --not category=Bags --any tag=new "
@@ -187,39 +187,44 @@ def test_pictures_items_filters_groups_and_boosts_are_asked_for_as_typed(
     )
     with answer(note):
         assert run(*words.split()).exit_code == 0
-    [asked] = seen
-    shown = InlineImage(data=picture)
-    assert (asked.image, asked.more_images, asked.like, asked.unlike) == (shown, (shown,), ("1", "2"), ("3",))
-    assert asked.none_of == (Filters(brand=("Acme",)), Filters(category=("Bags",)))
-    assert asked.any_of == (Filters(tags=("new",)), Filters(price_max=5))
-    assert (asked.offset, asked.collapse, asked.group_size, asked.diversity) == (20, "brand", 2, 0.3)
-    assert asked.boosts == Boosts(recency=0.1, half_life_days=7)
-    assert (asked.explain, asked.understand) == (True, "auto")
+    [request] = requests
+    printed = InlineImage(data=picture)
+    assert (request.image, request.more_images, request.like, request.unlike) == (
+        printed,
+        (printed,),
+        ("1", "2"),
+        ("3",),
+    )
+    assert request.none_of == (Filters(brand=("Acme",)), Filters(category=("Bags",)))
+    assert request.any_of == (Filters(tags=("new",)), Filters(price_max=5))
+    assert (request.offset, request.collapse, request.group_size, request.diversity) == (20, "brand", 2, 0.3)
+    assert request.boosts == Boosts(recency=0.1, half_life_days=7)
+    assert (request.explain, request.understand) == (True, "auto")
 
 
-def test_an_explained_hit_shows_its_parts(here: Path, answer: Answering) -> None:
-    def explain(asked: SearchRequest) -> list[SearchResult]:
-        [result] = hits_of(asked)
-        told = Explained(object=0.95, style=0.12, colour=0.81, recency=0.07)
-        hit = result.hits[0].model_copy(update={"explained": told, "boost": 0.07})
+def test_an_explained_hit_shows_its_parts(here: Path, answer: RunQueryWorker) -> None:
+    def explain(request: SearchRequest) -> list[SearchResult]:
+        [result] = hits_of(request)
+        explained = Explained(object=0.95, style=0.12, colour=0.81, recency=0.07)
+        hit = result.hits[0].model_copy(update={"explained": explained, "boost": 0.07})
         added, relaxed = Filters(category=("Boots",)), Filters(colours=("red",))
         return [result.model_copy(update={"hits": (hit,), "more": True, "added": added, "relaxed": relaxed})]
 
     with answer(explain):
-        shown = run("search", "a.png", "--explain").stdout
+        printed = run("search", "a.png", "--explain").stdout
     for part in ("object", "0.95", "0.12", "0.81", "+0.07", "1 hit, and more in"):
-        assert part in shown
-    assert "narrowed to Boots\ntoo few hits, no longer narrowed to red" in shown
+        assert part in printed
+    assert "narrowed to Boots\ntoo few hits, no longer narrowed to red" in printed
 
 
-def test_points_that_agree_are_counted_and_drawn(here: Path, answer: Answering, picture: bytes) -> None:
+def test_points_that_agree_are_counted_and_drawn(here: Path, answer: RunQueryWorker, picture: bytes) -> None:
     matches = (KeypointMatch(query=(0.5, 0.5), hit=(0.4, 0.6)),) * 41
 
-    def verified(asked: SearchRequest) -> list[SearchResult]:
-        assert (asked.explain, asked.thumbnails) == (True, True)
-        [result] = hits_of(asked)
-        told = Explained(object=0.95, style=0.12, colour=0.81, geometry=0.1, matches=matches)
-        hit = result.hits[0].model_copy(update={"explained": told, "boost": 0.1, "thumbnail": picture})
+    def verified(request: SearchRequest) -> list[SearchResult]:
+        assert (request.explain, request.thumbnails) == (True, True)
+        [result] = hits_of(request)
+        explained = Explained(object=0.95, style=0.12, colour=0.81, geometry=0.1, matches=matches)
+        hit = result.hits[0].model_copy(update={"explained": explained, "boost": 0.1, "thumbnail": picture})
         return [result.model_copy(update={"hits": (hit,), "coverage": 0.2})]
 
     with answer(verified):
@@ -231,7 +236,7 @@ def test_points_that_agree_are_counted_and_drawn(here: Path, answer: Answering, 
     assert (here / "matches.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_a_verified_hit_or_a_picture_nothing_is_drawn(here: Path, answer: Answering) -> None:
+def test_without_a_verified_hit_or_a_picture_nothing_is_drawn(here: Path, answer: RunQueryWorker) -> None:
     for query, part in (("a.png", "no hit was verified"), ("item:7", "needs a picture")):
         with answer(hits_of):
             found = run("search", query, "--show-matches", "matches.png")
@@ -242,10 +247,10 @@ def test_without_a_verified_hit_or_a_picture_nothing_is_drawn(here: Path, answer
 
 @pytest.mark.parametrize(("status", "code"), [("no_match", 0), ("rejected", 1), ("expired", 1), ("unavailable", 1)])
 def test_the_exit_code_tells_whether_there_was_an_answer(
-    here: Path, answer: Answering, status: str, code: int
+    here: Path, answer: RunQueryWorker, status: str, code: int
 ) -> None:
-    def respond(asked: SearchRequest) -> list[SearchResult]:
-        given = {"request_id": asked.request_id, "status": status, "message": "because"}
+    def respond(request: SearchRequest) -> list[SearchResult]:
+        given = {"request_id": request.request_id, "status": status, "message": "because"}
         return [SearchResult.model_validate(given)]
 
     with answer(respond):

@@ -214,13 +214,13 @@ def test_an_item_event_is_refused_under_any_key_but_its_own(key: bytes | None) -
     assert "default:a" in refused.message
 
 
-@pytest.mark.parametrize(("key", "taken"), [(None, True), (b"", True), (b"r", True), (b"another", False)])
+@pytest.mark.parametrize(("key", "accepted"), [(None, True), (b"", True), (b"r", True), (b"another", False)])
 @pytest.mark.parametrize("event", [EVENTS[3], EVENTS[4]], ids=lambda event: event["schema"])
 def test_a_request_may_have_no_key_but_not_that_of_another(
-    event: dict[str, Any], key: bytes | None, taken: bool
+    event: dict[str, Any], key: bytes | None, accepted: bool
 ) -> None:
     found = judged(dumped(event), key, {}, NOON_MS)
-    assert isinstance(found, Event) if taken else isinstance(found, Rejected) and found.code == Code.KEY_INVALID
+    assert isinstance(found, Event) if accepted else isinstance(found, Rejected) and found.code == Code.KEY_INVALID
 
 
 def test_headers_that_are_no_text_or_too_long_count_as_missing() -> None:

@@ -35,7 +35,7 @@ def test_searches_that_make_sense(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({}, "nothing to search by"),
         ({"unlike": ["a"]}, "nothing to search by"),
@@ -57,7 +57,7 @@ def test_searches_that_make_sense(fields: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_searches_that_make_no_sense_say_why(fields: dict[str, Any], said: str) -> None:
+def test_searches_that_make_no_sense_say_why(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError) as refused:
         ask(**fields)
-    assert said in describe(refused.value)
+    assert message in describe(refused.value)

@@ -17,17 +17,17 @@ BROKEN = Rejected(Code.IMAGE_UNREADABLE, "broken, for the test")
 
 
 @dataclass
-class Seeing:
+class RecordingEmbedder:
     """Sees the first byte and the crop of pictures; those that start with an x are broken."""
 
-    seen: list[tuple[bytes, Crop | None]] = field(default_factory=list)
+    embedded: list[tuple[bytes, Crop | None]] = field(default_factory=list)
 
     def embed(
         self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
     ) -> list[Look | Failure]:
-        shown = list(zip(pictures, crops or [None] * len(pictures), strict=True))
-        self.seen += shown
-        return [BROKEN if picture.startswith(b"x") else look_of(picture, crop) for picture, crop in shown]
+        pairs = list(zip(pictures, crops or [None] * len(pictures), strict=True))
+        self.embedded += pairs
+        return [BROKEN if picture.startswith(b"x") else look_of(picture, crop) for picture, crop in pairs]
 
 
 def look_of(picture: bytes, crop: Crop | None) -> Look:
@@ -36,11 +36,11 @@ def look_of(picture: bytes, crop: Crop | None) -> Look:
 
 
 def test_a_picture_is_looked_at_once_and_a_part_of_it_is_another_picture() -> None:
-    eyes = Seeing()
-    looks = EmbeddingCache(eyes.embed)
+    embedder = RecordingEmbedder()
+    looks = EmbeddingCache(embedder.embed)
     [first] = looks.embed([b"a"])
     again, part = looks.embed([b"a", b"a"], [None, LEFT])
-    assert eyes.seen == [(b"a", None), (b"a", LEFT)]
+    assert embedder.embedded == [(b"a", None), (b"a", LEFT)]
     assert isinstance(first, Look)
     assert isinstance(again, Look)
     assert isinstance(part, Look)
@@ -50,18 +50,18 @@ def test_a_picture_is_looked_at_once_and_a_part_of_it_is_another_picture() -> No
 
 
 def test_a_picture_that_cannot_be_seen_is_tried_each_time() -> None:
-    eyes = Seeing()
-    looks = EmbeddingCache(eyes.embed)
+    embedder = RecordingEmbedder()
+    looks = EmbeddingCache(embedder.embed)
     assert looks.embed([b"x", b"x"]) == [BROKEN, BROKEN]
     assert looks.embed([b"x"]) == [BROKEN]
-    assert len(eyes.seen) == 2
+    assert len(embedder.embedded) == 2
 
 
 @given(
     st.lists(st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"x"]), max_size=6), max_size=12), st.integers(1, 3)
 )
 def test_whatever_is_remembered_looks_are_those_of_looking_anew(batches: list[list[bytes]], most: int) -> None:
-    looks = EmbeddingCache(Seeing().embed, most)
+    looks = EmbeddingCache(RecordingEmbedder().embed, most)
     for batch in batches:
         found = looks.embed(batch)
         assert len(looks) <= most
@@ -70,8 +70,8 @@ def test_whatever_is_remembered_looks_are_those_of_looking_anew(batches: list[li
 
 
 def test_those_asked_for_last_are_kept() -> None:
-    eyes = Seeing()
-    looks = EmbeddingCache(eyes.embed, most=2)
+    embedder = RecordingEmbedder()
+    looks = EmbeddingCache(embedder.embed, most=2)
     for picture in (b"a", b"b", b"a", b"c", b"a", b"b"):
         looks.embed([picture])
-    assert [picture for picture, _ in eyes.seen] == [b"a", b"b", b"c", b"b"]
+    assert [picture for picture, _ in embedder.embedded] == [b"a", b"b", b"c", b"b"]

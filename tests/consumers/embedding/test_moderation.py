@@ -38,29 +38,29 @@ from schemas.outcomes import ItemBlocked, ItemIndexed, ItemOutcome, ItemRemoved
 from schemas.results import SearchResult
 from schemas.searches import Crop, SearchRequest
 from schemas.watches import WatchMatched
-from tests.consumers.histories import BAD, SIZE, delete, patch, upsert
+from tests.consumers.indexer_harness import ENCODER, HashPictures, open_shard
 from tests.consumers.indexing.watches.test_watch_matrix import watch
-from tests.consumers.shop import ENCODER, Canned, open_shard
+from tests.consumers.item_histories import BAD, SIZE, delete, patch, upsert
 
 POLICY = ModerationPolicy(frozenset({"illegal"}), frozenset({"adult"}))
 PARTS = LookParts(4, 2)
 LAMP, BATH, CRIME = b"lamp", b"bath", b"crime"
-SHOWN = {BATH: ("adult",), CRIME: ("illegal", "odd")}
+LABELS = {BATH: ("adult",), CRIME: ("illegal", "odd")}
 """What the moderator of these tests sees."""
 
 
 @dataclass
-class Watchful(Canned):
+class Watchful(HashPictures):
     """Looks at pictures with a moderator beside."""
 
     def embed(
         self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
     ) -> list[Look | Failure]:
         looks = super().embed(pictures, crops)
-        seen = [SHOWN.get(data, ()) for data in pictures]
+        found_labels = [LABELS.get(data, ()) for data in pictures]
         return [
             replace(look, labels=labels, moderator="m") if isinstance(look, Look) else look
-            for look, labels in zip(looks, seen, strict=True)
+            for look, labels in zip(looks, found_labels, strict=True)
         ]
 
 
@@ -70,7 +70,7 @@ class Moderated:
 
     index: Index
     outbox: Outbox
-    canned: Watchful
+    hash_pictures: Watchful
     items: ItemIndexer
     searches: SearchHandler
     facets: FacetsHandler
@@ -80,21 +80,21 @@ class Moderated:
         assert self.items.handle(events) == {}
         return [body for event in self.outbox.take() if isinstance(body := event.body, ItemOutcome)]
 
-    def search(self, picture: bytes = LAMP, **asked: Any) -> SearchResult:
+    def search(self, picture: bytes = LAMP, **fields: Any) -> SearchResult:
         """The answer to a search by a picture."""
-        request = {"request_id": "q", "image": InlineImage(data=picture), "strict": False} | asked
+        request = {"request_id": "q", "image": InlineImage(data=picture), "strict": False} | fields
         assert self.searches.handle([Event(SearchRequest.model_validate(request))]) == {}
         [event] = self.outbox.take()
         assert isinstance(event.body, SearchResult)
         return event.body
 
-    def found(self, **asked: Any) -> set[str]:
+    def found(self, **fields: Any) -> set[str]:
         """The items that a search finds."""
-        return {hit.item_id for hit in self.search(**asked).hits}
+        return {hit.item_id for hit in self.search(**fields).hits}
 
-    def counted(self, **asked: object) -> dict[str, int]:
+    def counted(self, **fields: object) -> dict[str, int]:
         """How many items there are of each brand."""
-        request = FacetsRequest.model_validate({"request_id": "f", "facets": ("brand",)} | asked)
+        request = FacetsRequest.model_validate({"request_id": "f", "facets": ("brand",)} | fields)
         self.facets.handle([Event(request)])
         [event] = self.outbox.take()
         assert isinstance(event.body, FacetsResult)
@@ -109,9 +109,9 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 def moderated(index: Index, policy: ModerationPolicy = POLICY, moderator: str = "m") -> Moderated:
-    canned, outbox = Watchful(), Outbox()
-    confidence = Calibrator(index, canned.embed, PARTS)
-    sight = ImagePipeline(canned.fetch, canned.embed, ENCODER, policy, moderator)
+    hash_pictures, outbox = Watchful(), Outbox()
+    confidence = Calibrator(index, hash_pictures.embed, PARTS)
+    pipeline = ImagePipeline(hash_pictures.fetch, hash_pictures.embed, ENCODER, policy, moderator)
     watchlist = WatchMatrix(ENCODER, SIZE, PARTS, policy)
     for each in (watch("all", min_confidence=0.01), watch("some", min_confidence=0.01, restricted=True)):
         open_to_all = each.model_copy(update={"tenant": "default"})
@@ -120,50 +120,50 @@ def moderated(index: Index, policy: ModerationPolicy = POLICY, moderator: str = 
     return Moderated(
         index,
         outbox,
-        canned,
-        ItemIndexer(sight, index, enrichers_of(index, confidence, watchlist.rows), OutcomePublisher(outbox)),
-        SearchHandler(sight, index, confidence, answers),
+        hash_pictures,
+        ItemIndexer(pipeline, index, enrichers_of(index, confidence, watchlist.rows), OutcomePublisher(outbox)),
+        SearchHandler(pipeline, index, confidence, answers),
         FacetsHandler(index, answers, policy),
     )
 
 
 def test_an_item_with_a_label_that_blocks_is_never_indexed_nor_looked_at(index: Index) -> None:
-    shop = moderated(index)
-    [outcome] = shop.put(upsert("a", 1, LAMP, title="secret", moderation=("illegal", "adult")))
+    harness = moderated(index)
+    [outcome] = harness.put(upsert("a", 1, LAMP, title="secret", moderation=("illegal", "adult")))
     assert isinstance(outcome, ItemBlocked)
     assert outcome.labels == ("illegal",)
-    assert shop.canned.fetched == []
+    assert harness.hash_pictures.fetched == []
     assert index.count() == 0
-    [kept] = index.payloads([point_id("default", "a", 0)], ["title", "state", "moderation"]).values()
-    assert kept == {"state": "dead"}
+    [stored] = index.payloads([point_id("default", "a", 0)], ["title", "state", "moderation"]).values()
+    assert stored == {"state": "dead"}
 
 
 def test_an_item_goes_when_a_newer_event_blocks_it_and_comes_back_with_a_clean_one(index: Index) -> None:
-    shop = moderated(index)
-    shop.put(upsert("a", 1, LAMP, BATH))
-    assert shop.found(restricted=True) == {"a"}
+    harness = moderated(index)
+    harness.put(upsert("a", 1, LAMP, BATH))
+    assert harness.found(restricted=True) == {"a"}
     labels = {"moderation": ("illegal",)}
     for at, blocking in ((2, patch("a", 2, **labels)), (5, upsert("a", 5, LAMP, **labels))):
-        [outcome] = shop.put(blocking)
+        [outcome] = harness.put(blocking)
         assert isinstance(outcome, ItemBlocked)
         assert index.count() == 0
-        [patched] = shop.put(patch("a", at + 1, moderation=()))
+        [patched] = harness.put(patch("a", at + 1, moderation=()))
         assert isinstance(patched, ItemBlocked)
-        [back] = shop.put(upsert("a", at + 2, LAMP))
+        [back] = harness.put(upsert("a", at + 2, LAMP))
         assert isinstance(back, ItemIndexed)
-        assert shop.found() == {"a"}
-    [gone] = shop.put(delete("a", 20))
+        assert harness.found() == {"a"}
+    [gone] = harness.put(delete("a", 20))
     assert isinstance(gone, ItemRemoved)
 
 
 def test_a_picture_that_a_moderator_sees_as_blocked_keeps_its_item_out(index: Index) -> None:
-    shop = moderated(index)
+    harness = moderated(index)
     event = upsert("a", 1, LAMP, CRIME)
     for again in (event, Event(event.body)):
-        [outcome] = shop.put(again)
+        [outcome] = harness.put(again)
         assert isinstance(outcome, ItemBlocked)
         assert outcome.labels == ("illegal",)
-    assert len(shop.canned.looked) == 2, "the repeat is not looked at"
+    assert len(harness.hash_pictures.looked) == 2, "the repeat is not looked at"
     assert index.count() == 0
 
 
@@ -174,7 +174,7 @@ def test_an_item_is_blocked_by_a_kept_picture_once_the_policy_says_so(index: Ind
     assert strict.found() == set(), "the policy counts for what the index has already"
     [outcome] = strict.put(upsert("a", 2, CRIME, title="again"))
     assert isinstance(outcome, ItemBlocked)
-    assert CRIME not in strict.canned.looked
+    assert CRIME not in strict.hash_pictures.looked
 
 
 def test_a_label_that_was_told_before_the_policy_blocked_it_keeps_the_next_event_out(index: Index) -> None:
@@ -187,23 +187,23 @@ def test_a_label_that_was_told_before_the_policy_blocked_it_keeps_the_next_event
 
 
 def test_restricted_items_are_found_and_counted_by_those_alone_who_ask(index: Index) -> None:
-    shop = moderated(index)
-    shop.put(
+    harness = moderated(index)
+    harness.put(
         upsert("told", 1, b"t", brand="x", moderation=("adult",)),
         upsert("seen", 1, BATH, brand="x"),
         upsert("plain", 1, LAMP, brand="x", moderation=("odd",)),
     )
-    assert shop.found() == {"plain"}
-    assert shop.found(restricted=True) == {"told", "seen", "plain"}
-    assert (shop.counted(), shop.counted(restricted=True)) == ({"x": 1}, {"x": 3})
-    shop.put(patch("told", 2, moderation=()), patch("plain", 2, moderation=("adult",)))
-    assert shop.found() == {"told"}
+    assert harness.found() == {"plain"}
+    assert harness.found(restricted=True) == {"told", "seen", "plain"}
+    assert (harness.counted(), harness.counted(restricted=True)) == ({"x": 1}, {"x": 3})
+    harness.put(patch("told", 2, moderation=()), patch("plain", 2, moderation=("adult",)))
+    assert harness.found() == {"told"}
 
 
 def test_standing_searches_match_restricted_items_only_when_they_ask(index: Index) -> None:
-    shop = moderated(index)
-    shop.items.handle([upsert("seen", 1, BATH)])
-    matches = [body for event in shop.outbox.take() if isinstance(body := event.body, WatchMatched)]
+    harness = moderated(index)
+    harness.items.handle([upsert("seen", 1, BATH)])
+    matches = [body for event in harness.outbox.take() if isinstance(body := event.body, WatchMatched)]
     assert [match.watch_id for match in matches] == ["some"]
 
 
@@ -211,13 +211,13 @@ def test_the_same_bytes_are_looked_at_again_when_the_moderator_is_another_one(in
     moderated(index).put(upsert("a", 1, LAMP))
     same, other = moderated(index), moderated(index, moderator="another")
     same.put(upsert("b", 1, LAMP))
-    assert same.canned.looked == []
+    assert same.hash_pictures.looked == []
     other.put(upsert("a", 2, LAMP))
-    assert other.canned.looked == [LAMP]
+    assert other.hash_pictures.looked == [LAMP]
 
 
 @pytest.mark.parametrize(
-    ("asked", "label"),
+    ("fields", "label"),
     [
         ({"picture": BATH}, "adult"),
         ({"moderation": ("adult",)}, "adult"),
@@ -226,14 +226,14 @@ def test_the_same_bytes_are_looked_at_again_when_the_moderator_is_another_one(in
     ],
 )
 def test_searches_by_what_may_not_be_shown_are_refused_with_the_reason(
-    index: Index, asked: dict[str, Any], label: str
+    index: Index, fields: dict[str, Any], label: str
 ) -> None:
-    shop = moderated(index)
-    shop.put(upsert("a", 1, LAMP))
-    result = shop.search(**asked)
+    harness = moderated(index)
+    harness.put(upsert("a", 1, LAMP))
+    result = harness.search(**fields)
     assert (result.status, result.code, result.hits) == ("rejected", Code.MODERATED, ())
     assert label in (result.message or "")
-    assert shop.search(picture=BATH, moderation=("adult", "odd"), restricted=True).status == "ok"
+    assert harness.search(picture=BATH, moderation=("adult", "odd"), restricted=True).status == "ok"
 
 
 def test_a_moderator_that_fails_or_gives_no_labels_holds_back_what_it_was_to_judge() -> None:
@@ -288,21 +288,21 @@ def test_blocks_come_to_one_state_in_any_order(
 
 
 def _event(kind: str, revision: int, labels: tuple[str, ...] | None) -> Event:
-    said: dict[str, object] = {"title": str(revision)} | ({} if labels is None else {"moderation": labels})
+    facts: dict[str, object] = {"title": str(revision)} | ({} if labels is None else {"moderation": labels})
     if kind == "delete":
         return delete("a", revision)
-    return patch("a", revision, **said) if kind == "patch" else upsert("a", revision, LAMP, **said)
+    return patch("a", revision, **facts) if kind == "patch" else upsert("a", revision, LAMP, **facts)
 
 
 def _folded(*batches: Sequence[Event]) -> ItemState:
     state = ItemState()
     for batch in batches:
-        [told] = changes_by_item(batch).values()
-        state = merge(state, told, POLICY).state
+        [change] = changes_by_item(batch).values()
+        state = merge(state, change, POLICY).state
     return state
 
 
 def test_a_bad_main_picture_of_a_blocked_item_is_not_even_fetched(index: Index) -> None:
-    shop = moderated(index)
-    [outcome] = shop.put(upsert("a", 1, BAD, moderation=("illegal",)))
+    harness = moderated(index)
+    [outcome] = harness.put(upsert("a", 1, BAD, moderation=("illegal",)))
     assert isinstance(outcome, ItemBlocked)

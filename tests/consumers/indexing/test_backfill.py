@@ -22,7 +22,8 @@ from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected
 from schemas.items import FileImage, ImageRef, InlineImage, ItemUpserted
 from schemas.results import Likely
-from tests.consumers.histories import (
+from tests.consumers.indexer_harness import ENCODER, HashPictures, IndexerHarness, Worker, open_indexer, open_shard
+from tests.consumers.item_histories import (
     KINDS,
     PICKS,
     Step,
@@ -34,7 +35,6 @@ from tests.consumers.histories import (
     stored_file,
     upsert,
 )
-from tests.consumers.shop import ENCODER, Canned, Shop, Worker, open_shard, open_shop
 
 ITEMS = ("a", "b", "c")
 steps = st.lists(
@@ -45,7 +45,7 @@ steps = st.lists(
 
 
 @dataclass
-class Hosted(Canned):
+class Hosted(HashPictures):
     """Pictures of files can be had again, others cannot."""
 
     def fetch(self, refs: Sequence[ImageRef]) -> Iterator[dict[int, bytes | Failure]]:
@@ -59,12 +59,12 @@ class Hosted(Canned):
 class Both(NamedTuple):
     """An old index and a new one, each with its job."""
 
-    old: Shop
-    new: Shop
+    old: IndexerHarness
+    new: IndexerHarness
 
     def refill(self) -> Backfill:
-        sight = ImagePipeline(self.new.canned.fetch, self.new.canned.embed, ENCODER)
-        return Backfill(self.old.index, self.new.index, sight, self.new.job)
+        pipeline = ImagePipeline(self.new.hash_pictures.fetch, self.new.hash_pictures.embed, ENCODER)
+        return Backfill(self.old.index, self.new.index, pipeline, self.new.job)
 
     def fill(self, meanwhile: Callable[[], None] = lambda: None) -> BackfillProgress:
         refill = self.refill()
@@ -91,7 +91,7 @@ def both(tmp_path: Path) -> Iterator[Both]:
     for folder in folders:
         folder.mkdir()
     shards = [open_shard(folder) for folder in folders]
-    yield Both(*(open_shop(shard, Hosted()) for shard in shards))
+    yield Both(*(open_indexer(shard, Hosted()) for shard in shards))
     for shard in shards:
         shard.close()
 
@@ -101,7 +101,8 @@ def in_files(event: Event) -> Event:
     if not isinstance(event.body, ItemUpserted):
         return event
     images = tuple(
-        stored_file(ref.data, told=False) if isinstance(ref, InlineImage) else ref for ref in event.body.images
+        stored_file(ref.data, with_checksum=False) if isinstance(ref, InlineImage) else ref
+        for ref in event.body.images
     )
     return Event(event.body.model_copy(update={"images": images}), id=event.id)
 
@@ -113,7 +114,7 @@ def test_whatever_an_older_index_holds_and_whatever_came_live_the_new_one_comes_
     tmp_path_factory: pytest.TempPathFactory, history: Sequence[Step], chance: random.Random, live: int
 ) -> None:
     shards = [open_shard(tmp_path_factory.mktemp(name)) for name in ("old", "new")]
-    both = Both(*(open_shop(shard, Hosted()) for shard in shards))
+    both = Both(*(open_indexer(shard, Hosted()) for shard in shards))
     events = [in_files(event_of(step)) for step in history]
     workers = Worker(both.old), Worker(both.new)
     for batch in delivered(events, chance):
@@ -123,61 +124,63 @@ def test_whatever_an_older_index_holds_and_whatever_came_live_the_new_one_comes_
     workers[0].try_later()
     both.fill()
     assert held(both.new.index, ITEMS) == held(both.old.index, ITEMS)
-    marks = [shop.index.payloads(point_ids("default", "a"), ("digest", "base")) for shop in both]
+    marks = [harness.index.payloads(point_ids("default", "a"), ("digest", "base")) for harness in both]
     assert marks[0] == marks[1]
     for shard in shards:
         shard.close()
 
 
 def test_an_event_that_is_repeated_after_it_was_filled_in_changes_nothing(both: Both) -> None:
-    event = upsert("a", 1, stored_file(b"red", told=False), title="A")
+    event = upsert("a", 1, stored_file(b"red", with_checksum=False), title="A")
     both.old.handle(event)
     assert (both.fill().filled, both.fill().missing) == (1, 0)
-    looked = len(both.new.canned.looked)
+    looked = len(both.new.hash_pictures.looked)
     assert both.new.handle(event) == {}
-    assert len(both.new.canned.looked) == looked
+    assert len(both.new.hash_pictures.looked) == looked
 
 
 def test_pictures_that_came_in_their_events_are_missing_and_named_until_the_events_come_again(both: Both) -> None:
     event = upsert("a", 1, b"red")
-    both.old.handle(event, upsert("b", 1, stored_file(b"blue", told=False)))
-    told = both.fill()
-    assert (told.filled, told.missing, told.named) == (1, 1, ("default:a",))
+    both.old.handle(event, upsert("b", 1, stored_file(b"blue", with_checksum=False)))
+    progress = both.fill()
+    assert (progress.filled, progress.missing, progress.named) == (1, 1, ("default:a",))
     both.new.handle(event)
     assert held(both.new.index, ITEMS) == held(both.old.index, ITEMS)
 
 
 def test_what_is_newer_in_the_new_index_stays(both: Both) -> None:
-    both.old.handle(upsert("a", 1, stored_file(b"red", told=False), title="old"))
-    both.new.handle(upsert("a", 2, stored_file(b"blue", told=False), title="new"))
+    both.old.handle(upsert("a", 1, stored_file(b"red", with_checksum=False), title="old"))
+    both.new.handle(upsert("a", 2, stored_file(b"blue", with_checksum=False), title="new"))
     before = held(both.new.index, ITEMS)
     assert both.fill().filled == 0
     assert held(both.new.index, ITEMS) == before
 
 
 def test_patches_and_deletes_are_filled_in_too(both: Both) -> None:
-    both.old.handle(upsert("a", 1, stored_file(b"red", told=False), title="old"), patch("a", 3, title="patched"))
-    both.old.handle(upsert("b", 1, stored_file(b"blue", told=False)), delete("b", 2))
+    both.old.handle(
+        upsert("a", 1, stored_file(b"red", with_checksum=False), title="old"), patch("a", 3, title="patched")
+    )
+    both.old.handle(upsert("b", 1, stored_file(b"blue", with_checksum=False)), delete("b", 2))
     assert both.fill().filled == 2
     assert held(both.new.index, ITEMS) == held(both.old.index, ITEMS)
-    both.new.handle(upsert("b", 1, stored_file(b"blue", told=False)), patch("a", 2, title="late"))
+    both.new.handle(upsert("b", 1, stored_file(b"blue", with_checksum=False)), patch("a", 2, title="late"))
     assert held(both.new.index, ITEMS) == held(both.old.index, ITEMS)
 
 
 def test_a_fill_that_is_killed_is_gone_on_with_and_looks_at_nothing_twice(both: Both) -> None:
     names = [f"item-{uuid.uuid4().hex}" for _ in range(100)]
     for name in names:
-        both.old.handle(upsert(name, 1, stored_file(name.encode(), told=False)))
+        both.old.handle(upsert(name, 1, stored_file(name.encode(), with_checksum=False)))
     for _ in range(3):
         both.refill().step()
     assert 0 < read_progress(both.new.index).seen < len(names)
-    told = both.fill()
-    assert (told.filled, told.seen, told.done) == (len(names), len(names), True)
-    assert sorted(both.new.canned.looked) == sorted(name.encode() for name in names)
+    progress = both.fill()
+    assert (progress.filled, progress.seen, progress.done) == (len(names), len(names), True)
+    assert sorted(both.new.hash_pictures.looked) == sorted(name.encode() for name in names)
 
 
 def test_what_standing_searches_know_stays_known_and_what_the_old_encoder_guessed_does_not(both: Both) -> None:
-    both.old.handle(upsert("a", 1, stored_file(b"red", told=False)))
+    both.old.handle(upsert("a", 1, stored_file(b"red", with_checksum=False)))
     main = point_ids("default", "a")[0]
     guess = prediction_payload(Likely(name="lamp", confidence=0.5))
     both.old.index.patch([Patch(main, {NOTIFIED_WATCHES: ["reds"], "version": 2, **guess})])
@@ -188,37 +191,37 @@ def test_what_standing_searches_know_stays_known_and_what_the_old_encoder_guesse
 
 
 def test_items_that_keep_changing_do_not_keep_a_fill_from_ending(both: Both) -> None:
-    both.old.handle(upsert("a", 1, stored_file(b"red", told=False)))
+    both.old.handle(upsert("a", 1, stored_file(b"red", with_checksum=False)))
     revisions = count(2)
 
     def change() -> None:
-        both.old.handle(upsert("b", next(revisions), stored_file(b"blue", told=False)))
+        both.old.handle(upsert("b", next(revisions), stored_file(b"blue", with_checksum=False)))
 
     change()
-    told = both.fill(change)
-    assert (told.done, told.missing) == (True, 0)
-    assert told.filled <= 2, "what changed after it had been filled in comes by itself"
+    progress = both.fill(change)
+    assert (progress.done, progress.missing) == (True, 0)
+    assert progress.filled <= 2, "what changed after it had been filled in comes by itself"
 
 
 def test_an_item_that_the_new_worker_could_not_index_is_filled_in_by_a_later_pass(both: Both) -> None:
-    both.old.handle(upsert("a", 1, stored_file(b"red", told=False)))
-    events = iter([upsert("b", 1, stored_file(b"blue", told=False))])
+    both.old.handle(upsert("a", 1, stored_file(b"red", with_checksum=False)))
+    events = iter([upsert("b", 1, stored_file(b"blue", with_checksum=False))])
 
     def live() -> None:
         for event in events:
             both.old.handle(event)  # the new one's worker was given it, and failed
 
-    told = both.fill(live)
-    assert (told.done, told.filled) == (True, 2)
+    progress = both.fill(live)
+    assert (progress.done, progress.filled) == (True, 2)
     assert held(both.new.index, ITEMS) == held(both.old.index, ITEMS)
 
 
 def test_a_fill_that_is_killed_in_a_later_pass_still_finds_what_is_missing(both: Both) -> None:
     names = [f"item-{uuid.uuid4().hex}" for _ in range(60)]
-    both.old.handle(*(upsert(name, 1, stored_file(name.encode(), told=False)) for name in names))
+    both.old.handle(*(upsert(name, 1, stored_file(name.encode(), with_checksum=False)) for name in names))
     while not read_progress(both.new.index).passed:
         both.refill().step()
-    both.old.handle(upsert("late", 1, stored_file(b"late", told=False)))
+    both.old.handle(upsert("late", 1, stored_file(b"late", with_checksum=False)))
     for _ in range(20):  # several passes
         both.refill().step()
     assert both.fill().done

@@ -45,8 +45,8 @@ class Ground:
 
     def sweep(self, indexes: Sequence[Index] | None = None, *, is_dry_run: bool = False) -> set[str]:
         """Sweep once; the checksums of what was removed."""
-        asked = self.indexes if indexes is None else indexes
-        sweep = ContentSweep(self.store, asked, self.letters, DAYS, is_dry_run)
+        indexes_to_check = self.indexes if indexes is None else indexes
+        sweep = ContentSweep(self.store, indexes_to_check, self.letters, DAYS, is_dry_run)
         return {picture.sha256 for part in sweep.parts() for picture in part}
 
 

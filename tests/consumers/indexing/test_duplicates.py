@@ -19,11 +19,11 @@ from schemas.failures import Failure
 from schemas.items import InlineImage, ItemDeleted, ItemPatched, ItemUpserted
 from schemas.outcomes import ItemIndexed
 from schemas.searches import Crop
-from tests.consumers.shop import Canned, Shop, open_shard, open_shop
+from tests.consumers.indexer_harness import HashPictures, IndexerHarness, open_indexer, open_shard
 
 
 @dataclass
-class Posed(Canned):
+class Posed(HashPictures):
     """Looks at pictures whose bytes say `look hash`: the name of a vector, and a perceptual hash."""
 
     vectors: dict[str, "np.typing.NDArray[np.float32]"] = field(default_factory=dict)
@@ -54,25 +54,25 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
 
 
 @pytest.fixture
-def shop(shard: Shard) -> Shop:
+def harness(shard: Shard) -> IndexerHarness:
     looks = {"front": posed(0), "again": posed(5), "alike": posed(20), "other": posed(80)}
-    return open_shop(shard, Posed(vectors=looks))
+    return open_indexer(shard, Posed(vectors=looks))
 
 
-def put(shop: Shop, item: str, *pictures: str, revision: int = 1, tenant: str = "t") -> ItemIndexed:
+def put(harness: IndexerHarness, item: str, *pictures: str, revision: int = 1, tenant: str = "t") -> ItemIndexed:
     """Index an item with these pictures; its outcome."""
     images = tuple(InlineImage(data=picture.encode()) for picture in pictures)
     body = ItemUpserted(tenant=tenant, item_id=item, revision=revision, source="catalog", images=images)
-    assert shop.job.handle([Event(body)]) == {}
-    *_, outcome = shop.outcomes()
+    assert harness.job.handle([Event(body)]) == {}
+    *_, outcome = harness.outcomes()
     assert isinstance(outcome, ItemIndexed)
     return outcome
 
 
-def group(shop: Shop, item: str, image: int = 0, tenant: str = "t") -> object:
+def group(harness: IndexerHarness, item: str, image: int = 0, tenant: str = "t") -> object:
     """The group that a point of the item is of."""
     id = point_id(tenant, item, image)
-    return shop.index.payloads([id], ["duplicate_group"]).get(id, {}).get("duplicate_group")
+    return harness.index.payloads([id], ["duplicate_group"]).get(id, {}).get("duplicate_group")
 
 
 FAR = "1" * 20
@@ -100,90 +100,90 @@ def test_studio_pictures_must_agree_in_everything() -> None:
     assert verdict_of(most + 1, least, same_bytes=False, studio=True) == "similar"
 
 
-def test_an_item_without_duplicates_is_a_group_of_its_own(shop: Shop) -> None:
-    assert put(shop, "a", "front 0").duplicate is None
-    assert put(shop, "b", "other 0").duplicate_group == "b"
-    assert (group(shop, "a"), group(shop, "b")) == ("a", "b")
+def test_an_item_without_duplicates_is_a_group_of_its_own(harness: IndexerHarness) -> None:
+    assert put(harness, "a", "front 0").duplicate is None
+    assert put(harness, "b", "other 0").duplicate_group == "b"
+    assert (group(harness, "a"), group(harness, "b")) == ("a", "b")
 
 
-def test_the_same_bytes_are_exact_duplicates_and_are_not_looked_at_again(shop: Shop) -> None:
-    put(shop, "a", "front 0")
-    told = put(shop, "b", "front 0")
-    assert told.duplicate is not None
-    assert (told.duplicate.verdict, told.duplicate.item_id, told.duplicate.bits) == ("exact", "a", 0)
-    assert told.duplicate_group == group(shop, "b") == "a"
-    assert shop.canned.looked == [b"front 0"]
+def test_the_same_bytes_are_exact_duplicates_and_are_not_looked_at_again(harness: IndexerHarness) -> None:
+    put(harness, "a", "front 0")
+    results = put(harness, "b", "front 0")
+    assert results.duplicate is not None
+    assert (results.duplicate.verdict, results.duplicate.item_id, results.duplicate.bits) == ("exact", "a", 0)
+    assert results.duplicate_group == group(harness, "b") == "a"
+    assert harness.hash_pictures.looked == [b"front 0"]
     ids = [point_id("t", item, 0) for item in ("a", "b")]
-    vectors = shop.index.vectors(ids)
+    vectors = harness.index.vectors(ids)
     assert np.array_equal(vectors[ids[0]], vectors[ids[1]])
-    payloads = shop.index.payloads(ids, ["colours", "phash", "studio", "sha256"])
+    payloads = harness.index.payloads(ids, ["colours", "phash", "studio", "sha256"])
     assert payloads[ids[0]] == payloads[ids[1]]
 
 
-def test_a_near_duplicate_joins_the_group_of_the_one_that_was_there_first(shop: Shop) -> None:
-    put(shop, "a", "front 0")
-    assert put(shop, "b", "again 1").duplicate_group == "a"
-    told = put(shop, "c", "front 11 in other bytes")
-    assert told.duplicate is not None
-    assert told.duplicate.verdict == "near"
-    assert told.duplicate_group == "a"
+def test_a_near_duplicate_joins_the_group_of_the_one_that_was_there_first(harness: IndexerHarness) -> None:
+    put(harness, "a", "front 0")
+    assert put(harness, "b", "again 1").duplicate_group == "a"
+    results = put(harness, "c", "front 11 in other bytes")
+    assert results.duplicate is not None
+    assert results.duplicate.verdict == "near"
+    assert results.duplicate_group == "a"
 
 
-def test_what_is_similar_alone_is_told_and_makes_no_group(shop: Shop) -> None:
-    put(shop, "a", "front 0")
-    told = put(shop, "b", f"again {FAR}")
-    assert told.duplicate is not None
-    assert (told.duplicate.verdict, told.duplicate.item_id) == ("similar", "a")
-    assert told.duplicate.bits == len(FAR)
-    assert told.duplicate_group == group(shop, "b") == "b"
+def test_what_is_similar_alone_is_told_and_makes_no_group(harness: IndexerHarness) -> None:
+    put(harness, "a", "front 0")
+    results = put(harness, "b", f"again {FAR}")
+    assert results.duplicate is not None
+    assert (results.duplicate.verdict, results.duplicate.item_id) == ("similar", "a")
+    assert results.duplicate.bits == len(FAR)
+    assert results.duplicate_group == group(harness, "b") == "b"
 
 
-def test_duplicates_in_one_batch_find_each_other_and_are_looked_at_once(shop: Shop) -> None:
+def test_duplicates_in_one_batch_find_each_other_and_are_looked_at_once(harness: IndexerHarness) -> None:
     image = InlineImage(data=b"front 0")
     bodies = [ItemUpserted(tenant="t", item_id=item, revision=1, images=(image,)) for item in ("a", "b", "c")]
-    assert shop.job.handle([Event(body) for body in bodies]) == {}
-    assert [group(shop, item) for item in ("a", "b", "c")] == ["a", "a", "a"]
-    assert shop.canned.looked == [b"front 0"]
+    assert harness.job.handle([Event(body) for body in bodies]) == {}
+    assert [group(harness, item) for item in ("a", "b", "c")] == ["a", "a", "a"]
+    assert harness.hash_pictures.looked == [b"front 0"]
 
 
-def test_duplicates_of_other_tenants_are_never_told(shop: Shop) -> None:
-    put(shop, "a", "front 0")
-    told = put(shop, "b", "front 0", tenant="elsewhere")
-    assert (told.duplicate, told.duplicate_group) == (None, "b")
-    assert shop.canned.looked == [b"front 0", b"front 0"]
+def test_duplicates_of_other_tenants_are_never_told(harness: IndexerHarness) -> None:
+    put(harness, "a", "front 0")
+    results = put(harness, "b", "front 0", tenant="elsewhere")
+    assert (results.duplicate, results.duplicate_group) == (None, "b")
+    assert harness.hash_pictures.looked == [b"front 0", b"front 0"]
 
 
 def test_all_points_of_an_item_bear_its_group_also_those_that_stay_when_the_main_picture_changes(
-    shop: Shop,
+    harness: IndexerHarness,
 ) -> None:
-    put(shop, "a", "front 0")
-    put(shop, "b", "other 0", "alike 0")
-    assert [group(shop, "b", image) for image in (0, 1)] == ["b", "b"]
-    put(shop, "b", "again 0", "alike 0", revision=2)
-    assert [group(shop, "b", image) for image in (0, 1)] == ["a", "a"]
-    put(shop, "b", "again 0", "front 0", revision=3)
-    assert [group(shop, "b", image) for image in (0, 1)] == ["a", "a"]
+    put(harness, "a", "front 0")
+    put(harness, "b", "other 0", "alike 0")
+    assert [group(harness, "b", image) for image in (0, 1)] == ["b", "b"]
+    put(harness, "b", "again 0", "alike 0", revision=2)
+    assert [group(harness, "b", image) for image in (0, 1)] == ["a", "a"]
+    put(harness, "b", "again 0", "front 0", revision=3)
+    assert [group(harness, "b", image) for image in (0, 1)] == ["a", "a"]
 
 
-def test_patches_and_replays_keep_the_group_and_change_nothing(shop: Shop) -> None:
-    put(shop, "a", "front 0")
-    put(shop, "b", "again 0")
-    versions = shop.index.payloads([point_id("t", "b", 0)], ["version"])
-    again = put(shop, "b", "again 0")
+def test_patches_and_replays_keep_the_group_and_change_nothing(harness: IndexerHarness) -> None:
+    put(harness, "a", "front 0")
+    put(harness, "b", "again 0")
+    versions = harness.index.payloads([point_id("t", "b", 0)], ["version"])
+    again = put(harness, "b", "again 0")
     assert again.duplicate_group == "a"
-    assert shop.index.payloads([point_id("t", "b", 0)], ["version"]) == versions
-    shop.job.handle(
+    assert harness.index.payloads([point_id("t", "b", 0)], ["version"]) == versions
+    harness.job.handle(
         [Event(ItemPatched.model_validate({"tenant": "t", "item_id": "b", "revision": 2, "facts": {}}))]
     )
-    assert group(shop, "b") == "a"
+    assert group(harness, "b") == "a"
 
 
-def test_the_group_outlives_its_first_item(shop: Shop) -> None:
-    put(shop, "a", "front 0")
-    put(shop, "b", "again 0")
-    shop.job.handle([Event(ItemDeleted(tenant="t", item_id="a", revision=2))])
-    assert group(shop, "a") is None
-    assert put(shop, "c", "front 0 anew").duplicate_group == "a"
+def test_the_group_outlives_its_first_item(harness: IndexerHarness) -> None:
+    put(harness, "a", "front 0")
+    put(harness, "b", "again 0")
+    harness.job.handle([Event(ItemDeleted(tenant="t", item_id="a", revision=2))])
+    assert group(harness, "a") is None
+    assert put(harness, "c", "front 0 anew").duplicate_group == "a"
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -196,17 +196,17 @@ def test_items_of_the_same_bytes_are_one_group_however_they_are_cut_into_batches
     batches: list[list[tuple[int, str]]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     shard = open_shard(tmp_path_factory.mktemp("groups"))
-    shop = open_shop(shard, Posed(vectors={"front": posed(0), "other": posed(80)}))
-    shown: dict[str, str] = {}
+    harness = open_indexer(shard, Posed(vectors={"front": posed(0), "other": posed(80)}))
+    groups: dict[str, str] = {}
     for batch in batches:
-        fresh = {f"i{item}": look for item, look in batch if f"i{item}" not in shown}
+        fresh = {f"i{item}": look for item, look in batch if f"i{item}" not in groups}
         bodies = [
             ItemUpserted(tenant="t", item_id=item, revision=1, images=(InlineImage(data=f"{look} 0".encode()),))
             for item, look in fresh.items()
         ]
-        assert shop.job.handle([Event(body) for body in bodies]) == {}
-        shown |= fresh
+        assert harness.job.handle([Event(body) for body in bodies]) == {}
+        groups |= fresh
     for look in ("front", "other"):
-        items = [item for item, theirs in shown.items() if theirs == look]
-        assert {group(shop, item) for item in items} == set(items[:1])
+        items = [item for item, theirs in groups.items() if theirs == look]
+        assert {group(harness, item) for item in items} == set(items[:1])
     shard.close()

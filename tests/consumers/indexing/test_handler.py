@@ -42,8 +42,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
-    return ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
+def job(pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
+    return ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
 
 
 def inline(folder: Path, name: str) -> InlineImage:
@@ -64,15 +64,15 @@ def patch(item: str, revision: int, **facts: object) -> Event:
     return Event(body)
 
 
-def found(index: Index, eyes: ImageEmbedder, picture: InlineImage, filters: Filters | None = None) -> list[Hit]:
-    [look] = eyes.embed([picture.data])
+def found(index: Index, embedder: ImageEmbedder, picture: InlineImage, filters: Filters | None = None) -> list[Hit]:
+    [look] = embedder.embed([picture.data])
     assert not isinstance(look, Exception)
     [points] = index.search([SearchPlan(look.vector, "shop", filters or Filters())])
     return [hit_of(point, thumbnail=True) for point in points]
 
 
 def test_an_item_is_found_by_its_picture_with_all_that_is_known_of_it(
-    job: ItemIndexer, index: Index, eyes: ImageEmbedder, outbox: "Outbox", discs: Path
+    job: ItemIndexer, index: Index, embedder: ImageEmbedder, outbox: "Outbox", discs: Path
 ) -> None:
     facts = {
         "title": "Red disc",
@@ -84,7 +84,7 @@ def test_an_item_is_found_by_its_picture_with_all_that_is_known_of_it(
         "tags": ("round",),
     }
     assert job.handle([upsert("r", 1, inline(discs, "red"), **facts), upsert("b", 1, inline(discs, "blue"))]) == {}
-    best, *_ = found(index, eyes, inline(discs, "red"))
+    best, *_ = found(index, embedder, inline(discs, "red"))
     assert (best.item_id, best.title, best.category, best.brand) == ("r", "Red disc", "Discs", "Round")
     assert (best.price, best.currency, best.in_stock, best.tags) == (9.5, "EUR", True, ("round",))
     assert "red" in best.colours
@@ -94,7 +94,7 @@ def test_an_item_is_found_by_its_picture_with_all_that_is_known_of_it(
 
 
 def test_filters_on_stock_price_and_colour_hold(
-    job: ItemIndexer, index: Index, eyes: ImageEmbedder, discs: Path
+    job: ItemIndexer, index: Index, embedder: ImageEmbedder, discs: Path
 ) -> None:
     price = {"price": Decimal(5), "currency": "EUR"}
     job.handle(
@@ -104,18 +104,20 @@ def test_filters_on_stock_price_and_colour_hold(
         ]
     )
     red = inline(discs, "red")
-    assert [h.item_id for h in found(index, eyes, red, Filters(colours=("blue",)))] == ["b"]
-    assert [h.item_id for h in found(index, eyes, red, Filters(in_stock=True))] == ["r"]
-    assert [h.item_id for h in found(index, eyes, red, Filters(price_min=1, price_max=5, currency="EUR"))] == ["r"]
-    assert found(index, eyes, red, Filters(colours=("pink",))) == []
+    assert [h.item_id for h in found(index, embedder, red, Filters(colours=("blue",)))] == ["b"]
+    assert [h.item_id for h in found(index, embedder, red, Filters(in_stock=True))] == ["r"]
+    assert [h.item_id for h in found(index, embedder, red, Filters(price_min=1, price_max=5, currency="EUR"))] == [
+        "r"
+    ]
+    assert found(index, embedder, red, Filters(colours=("pink",))) == []
 
 
 def test_the_pictures_that_an_item_has_no_more_are_gone(
-    job: ItemIndexer, index: Index, eyes: ImageEmbedder, discs: Path
+    job: ItemIndexer, index: Index, embedder: ImageEmbedder, discs: Path
 ) -> None:
     job.handle([upsert("a", 1, inline(discs, "red"), inline(discs, "blue"), inline(discs, "green"))])
     assert index.count() == 3
-    assert found(index, eyes, inline(discs, "blue"))[0].image == 1
+    assert found(index, embedder, inline(discs, "blue"))[0].image == 1
     job.handle([upsert("a", 2, inline(discs, "red"))])
     assert index.count() == 1
 
@@ -129,24 +131,24 @@ def test_an_older_event_changes_nothing(job: ItemIndexer, index: Index, discs: P
 
 
 def test_a_late_event_does_not_bring_a_deleted_item_back(
-    job: ItemIndexer, index: Index, eyes: ImageEmbedder, outbox: "Outbox", discs: Path
+    job: ItemIndexer, index: Index, embedder: ImageEmbedder, outbox: "Outbox", discs: Path
 ) -> None:
     job.handle([upsert("a", 1, inline(discs, "red"), inline(discs, "blue"))])
     job.handle([delete("a", 3)])
     job.handle([upsert("a", 2, inline(discs, "red"))])
-    assert found(index, eyes, inline(discs, "red")) == []
+    assert found(index, embedder, inline(discs, "red")) == []
     job.handle([upsert("a", 4, inline(discs, "red"))])
-    assert [h.item_id for h in found(index, eyes, inline(discs, "red"))] == ["a"]
+    assert [h.item_id for h in found(index, embedder, inline(discs, "red"))] == ["a"]
     kinds = [type(body) for body in outbox.bodies(ITEM_OUTCOMES)]
     assert kinds == [ItemIndexed, ItemRemoved, ItemSuperseded, ItemIndexed]
 
 
 def test_a_patch_changes_the_facts_and_keeps_the_look(
-    job: ItemIndexer, index: Index, eyes: ImageEmbedder, discs: Path
+    job: ItemIndexer, index: Index, embedder: ImageEmbedder, discs: Path
 ) -> None:
     job.handle([upsert("a", 1, inline(discs, "red"), title="Old", price=Decimal(5), currency="EUR")])
     assert job.handle([patch("a", 2, price=Decimal(4), currency="EUR", in_stock=False)]) == {}
-    [best] = found(index, eyes, inline(discs, "red"))
+    [best] = found(index, embedder, inline(discs, "red"))
     assert (best.title, best.price, best.in_stock, best.revision) == ("Old", 4.0, False, 2)
 
 

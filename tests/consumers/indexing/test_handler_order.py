@@ -13,7 +13,8 @@ from infra.qdrant.embedded.shard import Shard
 from schemas.envelope import Event
 from schemas.failures import Unavailable
 from schemas.items import ItemUpserted
-from tests.consumers.histories import (
+from tests.consumers.indexer_harness import Worker, flaky, interleaved, open_indexer, open_shard
+from tests.consumers.item_histories import (
     KINDS,
     PICKS,
     Step,
@@ -23,7 +24,6 @@ from tests.consumers.histories import (
     held,
     is_bad,
 )
-from tests.consumers.shop import Worker, between, open_shard, open_shop, torn
 
 ITEMS = ("a", "b")
 steps = st.lists(
@@ -48,7 +48,7 @@ def test_a_history_in_any_order_comes_to_what_its_revisions_say(
 ) -> None:
     own = uuid.uuid4().hex
     events = events_of(own, history)
-    worker = Worker(open_shop(shard))
+    worker = Worker(open_indexer(shard))
     for batch in delivered(events, chance):
         worker.take(batch)
     worker.try_later()
@@ -68,13 +68,13 @@ def test_workers_that_get_in_between_each_other_lose_nothing(
     batches = delivered(events, chance)
     half = len(batches) // 2
     theirs = batches[half:]
-    other = Worker(open_shop(shard))
+    other = Worker(open_indexer(shard))
 
     def other_works() -> None:
         if theirs and chance.random() < 0.4:
             other.take(theirs.pop())
 
-    worker = Worker(open_shop(between(shard, other_works), other.shop.canned))
+    worker = Worker(open_indexer(interleaved(shard, other_works), other.harness.hash_pictures))
     for batch in batches[:half]:
         worker.take(batch)
     while theirs:
@@ -91,14 +91,14 @@ def test_writes_that_break_off_in_the_middle_leave_nothing_behind(
 ) -> None:
     own = uuid.uuid4().hex
     events = events_of(own, history)
-    worker = Worker(open_shop(torn(shard, chance)))
+    worker = Worker(open_indexer(flaky(shard, chance)))
     waiting: list[Event] = []
     for batch in delivered(events, chance):
         waiting += batch
         with suppress(Unavailable):
             worker.take(waiting)
             waiting = []
-    survivor = Worker(open_shop(shard, worker.shop.canned), later=worker.later)
+    survivor = Worker(open_indexer(shard, worker.harness.hash_pictures), later=worker.later)
     survivor.take(waiting)
     survivor.try_later()
     assert held(shard, [own + item for item in ITEMS]) == expected(events)

@@ -14,7 +14,7 @@ from consumers.points.payload import ItemState
 from schemas.envelope import Event, from_bytes, to_bytes
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import ItemUpserted
-from tests.consumers.histories import KINDS, PICKS, delete, event_of, patch, stored_file, upsert
+from tests.consumers.item_histories import KINDS, PICKS, delete, event_of, patch, stored_file, upsert
 
 LAMP, SHOE = b"lamp", b"shoe"
 
@@ -23,15 +23,15 @@ def folded(*batches: Sequence[Event]) -> ItemState:
     """What one item comes to after these batches."""
     state = ItemState()
     for batch in batches:
-        [told] = changes_by_item(batch).values()
-        state = merge(state, told).state
+        [item_change] = changes_by_item(batch).values()
+        state = merge(state, item_change).state
     return state
 
 
 def verdicts(known: ItemState, *events: Event) -> list[object]:
     """What becomes of each event: a word, or the code of its failure."""
-    [told] = changes_by_item(events).values()
-    found = merge(known, told).outcomes
+    [item_change] = changes_by_item(events).values()
+    found = merge(known, item_change).outcomes
     return [verdict.code if isinstance(verdict := found[e.id], Failure) else verdict for e in events]
 
 
@@ -53,8 +53,8 @@ def test_patches_of_different_facts_count_in_any_order() -> None:
 def test_a_deleted_item_remembers_its_patches_for_an_upsert_that_is_late() -> None:
     dead = folded([upsert("a", 5, LAMP, title="five")], [patch("a", 8, brand="eight")], [delete("a", 6)])
     assert (dead.live, dead.base, dead.revision, dead.facts) == (False, 6, 6, {"brand": "eight"})
-    [told] = changes_by_item([upsert("a", 7, LAMP, title="seven")]).values()
-    alive = merge(dead, told).state
+    [item_change] = changes_by_item([upsert("a", 7, LAMP, title="seven")]).values()
+    alive = merge(dead, item_change).state
     assert (alive.live, alive.revision, alive.facts) == (True, 8, {"title": "seven", "brand": "eight"})
 
 
@@ -72,8 +72,8 @@ def test_a_fact_that_a_patch_takes_away_stays_away() -> None:
 
 def test_a_category_is_set_together_with_where_it_comes_from() -> None:
     predicted = {"category": "lamp", "category_source": "predicted", "category_confidence": 0.9}
-    [told] = changes_by_item([patch("a", 5, category="shoe")]).values()
-    state = merge(ItemState(1, live=True, digest="d", facts=predicted), told).state
+    [item_change] = changes_by_item([patch("a", 5, category="shoe")]).values()
+    state = merge(ItemState(1, live=True, digest="d", facts=predicted), item_change).state
     assert state.facts == {"category": "shoe", "category_source": "given"}
     assert ItemState(1, live=True, digest="d", facts=predicted).payload().items() >= predicted.items()
 
@@ -111,8 +111,8 @@ def test_each_event_gets_one_verdict(known: ItemState, event: Event, verdict: ob
 
 def test_a_patch_waits_for_its_item_and_then_is_refused() -> None:
     event = patch("a", 1, title="x")
-    [told] = changes_by_item([event]).values()
-    failure = merge(ItemState(), told).outcomes[event.id]
+    [item_change] = changes_by_item([event]).values()
+    failure = merge(ItemState(), item_change).outcomes[event.id]
     assert isinstance(failure, TryLater)
     assert failure.tries == 3
 
@@ -142,16 +142,20 @@ def test_what_a_batch_supersedes_is_told_so() -> None:
 
 def test_events_come_once_by_item_in_their_order() -> None:
     a, b, c = upsert("a", 1, LAMP), delete("b", 1), patch("a", 2)
-    told = changes_by_item([a, b, a, c])
-    assert {key: [one.event for one in events] for key, events in told.items()} == {
+    item_change = changes_by_item([a, b, a, c])
+    assert {key: [one.event for one in events] for key, events in item_change.items()} == {
         "default:a": [a, c],
         "default:b": [b],
     }
 
 
 def test_a_digest_is_of_the_meaning_not_of_the_spelling() -> None:
-    one = upsert("a", 1, LAMP, stored_file(SHOE, told=True), price=Decimal("5.0"), currency="EUR", tags=("x",))
-    same = upsert("a", 1, LAMP, stored_file(SHOE, told=True), price=Decimal("5.00"), currency="EUR", tags=("x",))
+    one = upsert(
+        "a", 1, LAMP, stored_file(SHOE, with_checksum=True), price=Decimal("5.0"), currency="EUR", tags=("x",)
+    )
+    same = upsert(
+        "a", 1, LAMP, stored_file(SHOE, with_checksum=True), price=Decimal("5.00"), currency="EUR", tags=("x",)
+    )
     assert isinstance(one.body, ItemUpserted)
     assert isinstance(same.body, ItemUpserted)
     digest = digest_of(one.body)

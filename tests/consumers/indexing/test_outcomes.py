@@ -7,46 +7,46 @@ import pytest
 
 from schemas.envelope import Event, from_record
 from schemas.outcomes import ItemIndexed, ItemOutcome, ItemRemoved, ItemSuperseded
-from tests.consumers.histories import delete, upsert
-from tests.consumers.shop import Shop, open_shard, open_shop
+from tests.consumers.indexer_harness import IndexerHarness, open_indexer, open_shard
+from tests.consumers.item_histories import delete, upsert
 
 NOON_MS = 1_764_500_400_123
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
+def harness(tmp_path: Path) -> Iterator[IndexerHarness]:
     shard = open_shard(tmp_path)
-    yield open_shop(shard)
+    yield open_indexer(shard)
     shard.close()
 
 
-def outcome_of(shop: Shop, event: Event) -> ItemOutcome:
+def outcome_of(harness: IndexerHarness, event: Event) -> ItemOutcome:
     """What becomes of an event."""
-    assert shop.job.handle([event]) == {}
-    [outcome] = shop.outcomes()
+    assert harness.job.handle([event]) == {}
+    [outcome] = harness.outcomes()
     return outcome
 
 
 @pytest.mark.parametrize("microsecond", [0, 1, 500, 998])
-def test_a_null_value_removes_what_was_sent_in_its_millisecond(shop: Shop, microsecond: int) -> None:
-    assert isinstance(outcome_of(shop, upsert("a", NOON_MS * 1_000 + microsecond, b"red")), ItemIndexed)
+def test_a_null_value_removes_what_was_sent_in_its_millisecond(harness: IndexerHarness, microsecond: int) -> None:
+    assert isinstance(outcome_of(harness, upsert("a", NOON_MS * 1_000 + microsecond, b"red")), ItemIndexed)
     null = from_record("catalog.items/0/7", b"default:a", None, {}, NOON_MS)
-    assert isinstance(outcome_of(shop, null), ItemRemoved)
+    assert isinstance(outcome_of(harness, null), ItemRemoved)
 
 
-def test_a_replayed_null_value_leaves_what_came_after_it(shop: Shop) -> None:
+def test_a_replayed_null_value_leaves_what_came_after_it(harness: IndexerHarness) -> None:
     null = from_record("catalog.items/0/7", b"default:a", None, {}, NOON_MS)
-    shop.handle(null)
-    shop.handle(upsert("a", (NOON_MS + 1) * 1_000, b"red"))
-    outcome = outcome_of(shop, null)
+    harness.handle(null)
+    harness.handle(upsert("a", (NOON_MS + 1) * 1_000, b"red"))
+    outcome = outcome_of(harness, null)
     assert isinstance(outcome, ItemSuperseded)
     assert outcome.message is None
 
 
-def test_a_small_revision_after_a_null_value_is_told_why_it_changes_nothing(shop: Shop) -> None:
-    shop.handle(upsert("a", 1, b"red"))
-    shop.handle(from_record("catalog.items/0/7", b"default:a", None, {}, NOON_MS))
-    outcome = outcome_of(shop, upsert("a", 2, b"red"))
+def test_a_small_revision_after_a_null_value_is_told_why_it_changes_nothing(harness: IndexerHarness) -> None:
+    harness.handle(upsert("a", 1, b"red"))
+    harness.handle(from_record("catalog.items/0/7", b"default:a", None, {}, NOON_MS))
+    outcome = outcome_of(harness, upsert("a", 2, b"red"))
     assert isinstance(outcome, ItemSuperseded)
     assert outcome.newest == NOON_MS * 1_000 + 999
     assert outcome.message is not None
@@ -56,8 +56,8 @@ def test_a_small_revision_after_a_null_value_is_told_why_it_changes_nothing(shop
     assert "item.deleted/1" in outcome.message
 
 
-def test_revisions_of_one_kind_need_no_word(shop: Shop) -> None:
-    shop.handle(delete("a", 7))
-    outcome = outcome_of(shop, upsert("a", 3, b"red"))
+def test_revisions_of_one_kind_need_no_word(harness: IndexerHarness) -> None:
+    harness.handle(delete("a", 7))
+    outcome = outcome_of(harness, upsert("a", 3, b"red"))
     assert isinstance(outcome, ItemSuperseded)
     assert (outcome.newest, outcome.message) == (7, None)

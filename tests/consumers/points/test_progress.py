@@ -45,15 +45,15 @@ def two(_topic: str) -> int:
 
 
 @pytest.fixture
-def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> RequestHandler:
+def job(pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> RequestHandler:
     answers = ReplyPublisher(outbox, "fake:1")
-    searches = SearchHandler(sight, index, confidence, answers)
+    searches = SearchHandler(pipeline, index, confidence, answers)
     return RequestHandler(searches, FacetsHandler(index, answers), ProgressReader(index, two), answers)
 
 
 def search(**fields: Any) -> SearchRequest:
-    wanted = RecordPosition(source="catalog", partition=1, offset=7)
-    return SearchRequest.model_validate({"request_id": "q", "item_id": "a", "min_as_of": (wanted,), **fields})
+    position = RecordPosition(source="catalog", partition=1, offset=7)
+    return SearchRequest.model_validate({"request_id": "q", "item_id": "a", "min_as_of": (position,), **fields})
 
 
 def test_nothing_is_told_before_anything_was_indexed(index: Index) -> None:

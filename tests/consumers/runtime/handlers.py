@@ -13,7 +13,7 @@ Select = Callable[[Sequence[Event]], set[str]]
 
 
 @dataclass(frozen=True)
-class Calls(HandlerDefaults):
+class FunctionHandler(HandlerDefaults):
     """Calls `work` for each batch, and the others in place of the defaults."""
 
     work: Handle

@@ -26,7 +26,7 @@ from schemas.failures import Failure, Unavailable
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
-from tests.consumers.runtime.handlers import Calls
+from tests.consumers.runtime.handlers import FunctionHandler
 
 IDS = [f"q{n}" for n in range(6)]
 
@@ -36,7 +36,7 @@ class Killed(BaseException):
 
 
 @dataclass
-class Answering:
+class RunQueryWorker:
     """Answers every request, through a sink."""
 
     sink: GatheringSink
@@ -71,32 +71,36 @@ class Querying:
     kafka: KafkaSettings
     ledger: Path | None = None
     transactions: type[TransactionSink] = TransactionSink
-    make_handler: Callable[[Answering], Calls] = lambda answering: Calls(answering.handle)
+    make_handler: Callable[[RunQueryWorker], FunctionHandler] = lambda run_query_worker: FunctionHandler(
+        run_query_worker.handle
+    )
     size: BatchSize = field(default_factory=lambda: BatchSize(16, 0.05))
     name: str = "queries-0"
 
-    def run(self, shutdown: ShutdownSignal | None = None, answering: Answering | None = None) -> list[str]:
+    def run(
+        self, shutdown: ShutdownSignal | None = None, run_query_worker: RunQueryWorker | None = None
+    ) -> list[str]:
         """Work until it is told to stop, dies or nothing more comes; whom it has answered."""
         with (
             closing(EventSource(self.kafka, "queries", [SEARCH_REQUESTS])) as source,
             closing(self.transactions(self.kafka, self.name)) as transactions,
         ):
             gathering = GatheringSink()
-            answering = answering or Answering(gathering)
-            answering.sink = gathering
+            run_query_worker = run_query_worker or RunQueryWorker(gathering)
+            run_query_worker.sink = gathering
             strategy = TransactionalCommit(source, gathering, transactions)
-            router = FailureRouter(gathering, answering.report, Unlimited(), delays={})
-            handler = self.make_handler(answering)
+            router = FailureRouter(gathering, run_query_worker.report, Unlimited(), delays={})
+            handler = self.make_handler(run_query_worker)
             processor = BatchProcessor(handler, router, strategy, CrashLedger(self.ledger))
             worker = WorkerLoop(source, processor, strategy, self.size, HeartbeatFile(None))
             worker.run(shutdown or ShutdownSignal(when_idle=True), 0.5)
-            return answering.handled
+            return run_query_worker.handled
 
 
-def looked_up(kafka: KafkaSettings, answering: Answering) -> Calls:
+def looked_up(kafka: KafkaSettings, run_query_worker: RunQueryWorker) -> FunctionHandler:
     """A handler that looks up what others have answered, as the query worker does."""
     answered = ReplyDeduplicator(partial(read_answered_ids, kafka), round(time.time() * 1000))
-    return Calls(answering.handle, find_done=answered.is_answered)
+    return FunctionHandler(run_query_worker.handle, find_done=answered.is_answered)
 
 
 def ask(kafka: KafkaSettings, names: Sequence[str], partition: int | None = None) -> None:
@@ -119,7 +123,9 @@ def test_a_worker_that_cannot_look_up_what_was_answered_holds_its_batch_until_it
             raise Unavailable("the broker is away, for the test")
         return False
 
-    worker = Querying(kafka, make_handler=lambda answering: Calls(answering.handle, find_done=find_done))
+    worker = Querying(
+        kafka, make_handler=lambda run_query_worker: FunctionHandler(run_query_worker.handle, find_done=find_done)
+    )
     assert worker.run() == ["q0"]
     assert len(questions) == 3
     assert answers(kafka) == ["q0"]
@@ -133,14 +139,14 @@ def test_what_is_expired_is_answered_before_the_others_are_worked_on(kafka: Kafk
     def find_expired(events: Sequence[Event]) -> set[str]:
         return {e.id for e in events if isinstance(e.body, SearchRequest) and e.body.request_id in IDS[:4]}
 
-    def make(answering: Answering) -> Calls:
+    def make(run_query_worker: RunQueryWorker) -> FunctionHandler:
         def work(events: Sequence[Event]) -> Mapping[str, Failure]:
-            if len(answering.handled) == 4:
+            if len(run_query_worker.handled) == 4:
                 wait_for(lambda: answers(kafka) == IDS[:4])  # they were committed meanwhile
                 visible.append(answers(kafka))
-            return answering.handle(events)
+            return run_query_worker.handle(events)
 
-        return Calls(work, find_expired=find_expired)
+        return FunctionHandler(work, find_expired=find_expired)
 
     assert Querying(kafka, make_handler=make, size=BatchSize(16, 0.5)).run() == IDS
     assert visible == [IDS[:4]]
@@ -157,8 +163,8 @@ def test_what_must_wait_holds_up_nobody_and_is_answered_once(kafka: KafkaSetting
             waiting.clear()
         return {e.id for e in events if isinstance(e.body, SearchRequest) and e.body.request_id in waiting}
 
-    def make(answering: Answering) -> Calls:
-        return Calls(answering.handle, find_deferred=find_deferred)
+    def make(run_query_worker: RunQueryWorker) -> FunctionHandler:
+        return FunctionHandler(run_query_worker.handle, find_deferred=find_deferred)
 
     assert Querying(kafka, make_handler=make).run() == [*IDS[1:], IDS[0]]
     assert answers(kafka) == IDS
@@ -174,8 +180,8 @@ def test_what_was_answered_behind_one_that_waits_is_not_answered_by_the_next_own
             raise Killed
         return {e.id for e in events if isinstance(e.body, SearchRequest) and e.body.request_id == IDS[0]}
 
-    def make(answering: Answering) -> Calls:
-        return Calls(answering.handle, find_deferred=find_deferred)
+    def make(run_query_worker: RunQueryWorker) -> FunctionHandler:
+        return FunctionHandler(run_query_worker.handle, find_deferred=find_deferred)
 
     with pytest.raises(Killed):
         Querying(kafka, make_handler=make).run()
@@ -216,12 +222,12 @@ def test_each_request_is_answered_once_while_workers_come_and_go_in_the_middle_o
     ask(kafka, names)
     member = kafka.model_copy(update={"session_timeout_ms": 6_000})
 
-    def make(answering: Answering) -> Calls:
+    def make(run_query_worker: RunQueryWorker) -> FunctionHandler:
         def work(events: Sequence[Event]) -> Mapping[str, Failure]:
             time.sleep(0.2)  # long enough for a rebalance to come in between
-            return answering.handle(events)
+            return run_query_worker.handle(events)
 
-        return Calls(work)
+        return FunctionHandler(work)
 
     workers = [
         Querying(
@@ -230,14 +236,14 @@ def test_each_request_is_answered_once_while_workers_come_and_go_in_the_middle_o
         )
         for n in range(4)
     ]  # fmt: skip
-    answering = [Answering(GatheringSink()) for _ in workers]
+    run_query_worker = [RunQueryWorker(GatheringSink()) for _ in workers]
     signals = [ShutdownSignal() for _ in workers]
     with ThreadPoolExecutor(4) as pool:
         runs = []
-        for worker, handler, signal in zip(workers, answering, signals, strict=True):
+        for worker, handler, signal in zip(workers, run_query_worker, signals, strict=True):
             runs.append(pool.submit(worker.run, signal, handler))
-            seen = set(answers(kafka))
-            wait_for(partial(has_more_than, kafka, seen, len(names)))
+            answered_before = set(answers(kafka))
+            wait_for(partial(has_more_than, kafka, answered_before, len(names)))
             if worker is workers[1]:
                 signals[0].stop_now()
         wait_for(lambda: set(answers(kafka)) == set(names))
@@ -248,9 +254,9 @@ def test_each_request_is_answered_once_while_workers_come_and_go_in_the_middle_o
     assert answers(kafka) == names
 
 
-def has_more_than(kafka: KafkaSettings, seen: Collection[str], everything: int) -> bool:
+def has_more_than(kafka: KafkaSettings, answered_before: Collection[str], everything: int) -> bool:
     """Whether there are other answers than these, or there is nothing more to come."""
-    return len(seen) == everything or bool(set(answers(kafka)) - set(seen))
+    return len(answered_before) == everything or bool(set(answers(kafka)) - set(answered_before))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

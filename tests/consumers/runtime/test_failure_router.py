@@ -28,7 +28,7 @@ class Sent:
     """Keeps the records that were sent."""
 
     records: list[Record] = field(default_factory=list)
-    told: list[Code] = field(default_factory=list)
+    codes: list[Code] = field(default_factory=list)
 
     def send_record(self, record: OutgoingRecord) -> None:
         now_ms = round(NOW.timestamp() * 1000)
@@ -38,8 +38,8 @@ class Sent:
     def flush(self) -> None:
         """All that was sent has arrived already."""
 
-    def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
-        self.told.append(failure.code)
+    def note_failure(self, record: Record, event: Event | None, failure: Failure) -> None:
+        self.codes.append(failure.code)
 
     @property
     def topics(self) -> list[str]:
@@ -53,7 +53,7 @@ def sent() -> Sent:
 
 @pytest.fixture
 def router(sent: Sent) -> FailureRouter:
-    return FailureRouter(sent, sent.tell, Unlimited(), "host-0", lambda: "fake:1", now=lambda: NOW)
+    return FailureRouter(sent, sent.note_failure, Unlimited(), "host-0", lambda: "fake:1", now=lambda: NOW)
 
 
 def record(headers: Mapping[str, bytes | None] | None = None, topic: str = "catalog.items") -> Record:
@@ -74,7 +74,7 @@ def test_what_may_work_later_goes_through_the_retry_topics_and_then_to_the_dead_
 ) -> None:
     tiers = ["catalog.items.retry.5s", "catalog.items.retry.60s", "catalog.items.retry.600s", "catalog.items.dead"]
     assert through(router, sent, LATER) == tiers
-    assert sent.told == [Code.IMAGE_TIMEOUT]
+    assert sent.codes == [Code.IMAGE_TIMEOUT]
     letter = sent.records[-1]
     assert (letter.key, letter.value) == (b"default:a", b"\xff value")
     assert {name: value for name, value in letter.headers.items() if not name.startswith("dead-")} == {
@@ -104,7 +104,7 @@ def test_what_never_works_goes_to_the_dead_letters_at_once(router: FailureRouter
 
 def test_what_was_not_even_tried_keeps_its_attempts_and_waits_longer_each_time(sent: Sent) -> None:
     moment = NOW
-    router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: moment)
+    router = FailureRouter(sent, sent.note_failure, Unlimited(), now=lambda: moment)
     rests = TryLater(Code.IMAGE_TIMEOUT, "its host rests, for the test", tried=False)
     current = record()
     for age in (0, 6, 66, 666, 1_266):
@@ -138,8 +138,8 @@ def test_at_the_last_call_nothing_waits_any_more(router: FailureRouter, sent: Se
 
 
 def test_retry_headers_that_somebody_else_wrote_are_not_believed(router: FailureRouter, sent: Sent) -> None:
-    told = {"topic": b"victim", "partition": b"0", "offset": b"0", "timestamp": b"0", "attempts": b"9"}
-    forged = record({f"retry-{name}": value for name, value in told.items()} | {"retry-first-failed-at": b"x"})
+    codes = {"topic": b"victim", "partition": b"0", "offset": b"0", "timestamp": b"0", "attempts": b"9"}
+    forged = record({f"retry-{name}": value for name, value in codes.items()} | {"retry-first-failed-at": b"x"})
     assert read_origin(forged, NOW).position == "catalog.items/2/7"
     router.route(forged, None, NEVER)
     assert sent.topics == ["catalog.items.dead"]
@@ -156,7 +156,7 @@ def test_what_anybody_wrote_to_a_retry_topic_goes_the_way_of_the_events_that_wai
 
 
 def test_secrets_are_masked_in_what_is_said_and_kept_in_what_was_sent(sent: Sent) -> None:
-    router = FailureRouter(sent, sent.tell, Unlimited(), redact=lambda text: text.replace("hunter2", "***"))
+    router = FailureRouter(sent, sent.note_failure, Unlimited(), redact=lambda text: text.replace("hunter2", "***"))
     router.route(record(), None, Rejected(Code.SOURCE_REFUSED, "no hunter2 " + "x" * 400))
     [letter] = sent.records
     assert (letter.headers["dead-message"] or b"").startswith(b"no *** x")
@@ -206,7 +206,7 @@ def test_a_tenant_that_is_set_aside_stays_so_however_many_others_come() -> None:
 
 
 def test_what_does_not_fit_into_a_dead_letter_is_cut_and_says_what_it_was(sent: Sent) -> None:
-    router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: NOW, record_bytes=20_000)
+    router = FailureRouter(sent, sent.note_failure, Unlimited(), now=lambda: NOW, record_bytes=20_000)
     value = b"x" * 30_000
     huge = Record("catalog.items", 1, 5, b"default:a", value, {"big": b"y" * 5_000, "small": b"z"}, 1_000)
     router.route(huge, None, Rejected(Code.EVENT_INVALID, "too long, for the test"))
@@ -219,7 +219,7 @@ def test_what_does_not_fit_into_a_dead_letter_is_cut_and_says_what_it_was(sent: 
 
 
 def test_what_would_wait_but_does_not_fit_is_a_dead_letter_at_once(sent: Sent) -> None:
-    router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: NOW, record_bytes=20_000)
+    router = FailureRouter(sent, sent.note_failure, Unlimited(), now=lambda: NOW, record_bytes=20_000)
     router.route(Record("catalog.items", 1, 5, b"default:a", b"x" * 30_000), None, LATER)
     assert sent.topics == ["catalog.items.dead"]
 
@@ -236,7 +236,7 @@ def test_whatever_a_record_says_of_itself_it_finds_its_dead_letter(
     key: bytes | None, headers: dict[str, bytes | None], timestamp: int, digits: int
 ) -> None:
     sent = Sent()
-    router = FailureRouter(sent, sent.tell, Unlimited(), now=lambda: NOW)
+    router = FailureRouter(sent, sent.note_failure, Unlimited(), now=lambda: NOW)
     forged = {
         "retry-topic": b"catalog.items",
         "retry-first-failed-at": b"2026-01-01",

@@ -24,7 +24,7 @@ from schemas.envelope import Event
 from schemas.failures import Code, Failure, TryLater
 from schemas.items import ItemDeleted
 from schemas.topics import CATALOG_ITEMS, RETRY_DELAYS, retry_topic
-from tests.consumers.runtime.handlers import Calls
+from tests.consumers.runtime.handlers import FunctionHandler
 
 RETRIED = [retry_topic(CATALOG_ITEMS, delay) for delay in RETRY_DELAYS]
 
@@ -35,7 +35,7 @@ class Notes:
 
     failed: dict[str, int] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
-    told: list[Code] = field(default_factory=list)
+    codes: list[Code] = field(default_factory=list)
 
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         return {event.id: failure for event in events if (failure := self._try(event)) is not None}
@@ -49,8 +49,8 @@ class Notes:
         self.done.append(item)
         return None
 
-    def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
-        self.told.append(failure.code)
+    def note_failure(self, record: Record, event: Event | None, failure: Failure) -> None:
+        self.codes.append(failure.code)
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def make_lanes(kafka: KafkaSettings) -> Iterator[Callable[..., Lanes]]:
 
         def lane(source: EventSource, notes: Notes, settler: FailureRouter) -> WorkerLoop:
             strategy = AtLeastOnceCommit(source, sink, lambda: None, 0)
-            processor = BatchProcessor(Calls(notes.handle), settler, strategy, CrashLedger(None))
+            processor = BatchProcessor(FunctionHandler(notes.handle), settler, strategy, CrashLedger(None))
             return WorkerLoop(source, processor, strategy, BatchSize(16, 0.01), HeartbeatFile(None))
 
         def make(notes: Notes, delays: Mapping[str, float]) -> Lanes:
             source = stack.enter_context(closing(EventSource(kafka, "live", [CATALOG_ITEMS])))
             later = stack.enter_context(closing(EventSource(kafka, "again", RETRIED, due_time)))
-            settler = FailureRouter(sink, notes.tell, Unlimited(), delays=delays)
+            settler = FailureRouter(sink, notes.note_failure, Unlimited(), delays=delays)
             settler_again = replace(settler)
 
             def last_call() -> None:
@@ -95,7 +95,7 @@ def test_what_fails_for_a_while_is_done_in_the_end_and_what_never_works_is_dead_
     lanes = make_lanes(notes, {"5s": 0.1, "60s": 0.2, "600s": 0.3})
     runner = Thread(target=lanes.run, args=(stop,))
     runner.start()
-    while not notes.told or len(notes.done) < 4:
+    while not notes.codes or len(notes.done) < 4:
         runner.join(0.05)
     stop.stop_now()
     runner.join(20)

@@ -25,9 +25,9 @@ from schemas.envelope import Event, to_bytes
 from schemas.failures import Failure, Unavailable
 from schemas.items import ItemDeleted
 from schemas.topics import CATALOG_ITEMS
-from tests.consumers.histories import stored_file, upsert
-from tests.consumers.runtime.handlers import Calls
-from tests.consumers.shop import open_shard, open_shop
+from tests.consumers.indexer_harness import open_indexer, open_shard
+from tests.consumers.item_histories import stored_file, upsert
+from tests.consumers.runtime.handlers import FunctionHandler
 
 
 def records(*numbers: int) -> list[Record]:
@@ -46,7 +46,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-class Kept:
+class SentEvents:
     """A sink that keeps what it is given."""
 
     def __init__(self) -> None:
@@ -62,91 +62,91 @@ class Kept:
         """There is nothing to wait for."""
 
 
-class Noted:
+class RecordingHandler:
     """Notes what it is to get ready."""
 
     def __init__(self) -> None:
-        self.seen: list[list[str]] = []
+        self.prepared_batches: list[list[str]] = []
         self.go_on = threading.Event()
         self.go_on.set()
         self.error: Exception | None = None
 
     def prepare(self, events: Sequence[Event]) -> None:
         self.go_on.wait(30)
-        self.seen.append(items_of(events))
+        self.prepared_batches.append(items_of(events))
         if self.error:
             raise self.error
 
 
-def look_until(ahead: LookAhead, noted: Noted, upcoming: list[Record], times: int) -> None:
+def look_until(ahead: LookAhead, handler_log: RecordingHandler, upcoming: list[Record], times: int) -> None:
     """Look at what comes next until so many times something was got ready."""
 
     def enough() -> bool:
         ahead.submit(lambda: upcoming)
-        return len(noted.seen) >= times
+        return len(handler_log.prepared_batches) >= times
 
     wait_for(enough)
 
 
 def test_each_record_is_got_ready_once_however_often_it_is_seen() -> None:
-    noted = Noted()
-    ahead = LookAhead(noted.prepare)
-    look_until(ahead, noted, records(1, 2), 1)
-    look_until(ahead, noted, records(1, 2, 3), 2)
-    look_until(ahead, noted, records(3, 4), 3)
-    assert noted.seen == [["i1", "i2"], ["i3"], ["i4"]]
+    handler_log = RecordingHandler()
+    ahead = LookAhead(handler_log.prepare)
+    look_until(ahead, handler_log, records(1, 2), 1)
+    look_until(ahead, handler_log, records(1, 2, 3), 2)
+    look_until(ahead, handler_log, records(3, 4), 3)
+    assert handler_log.prepared_batches == [["i1", "i2"], ["i3"], ["i4"]]
 
 
 def test_nobody_waits_while_something_is_got_ready() -> None:
-    noted = Noted()
-    noted.go_on.clear()
-    ahead = LookAhead(noted.prepare)
+    handler_log = RecordingHandler()
+    handler_log.go_on.clear()
+    ahead = LookAhead(handler_log.prepare)
     for number in range(5):
         ahead.submit(lambda number=number: records(number))  # type: ignore[misc]
-    assert noted.seen == []
-    noted.go_on.set()
-    look_until(ahead, noted, records(9), 2)
-    assert noted.seen == [["i0"], ["i9"]]
+    assert handler_log.prepared_batches == []
+    handler_log.go_on.set()
+    look_until(ahead, handler_log, records(9), 2)
+    assert handler_log.prepared_batches == [["i0"], ["i9"]]
 
 
 def test_what_is_away_is_left_to_the_batch_and_a_mistake_of_ours_is_logged() -> None:
-    noted = Noted()
-    noted.error = Unavailable("away, for the test")
-    ahead = LookAhead(noted.prepare)
+    handler_log = RecordingHandler()
+    handler_log.error = Unavailable("away, for the test")
+    ahead = LookAhead(handler_log.prepare)
     with capture_logs() as logs:
-        look_until(ahead, noted, records(1), 1)
-        look_until(ahead, noted, records(2), 2)
+        look_until(ahead, handler_log, records(1), 1)
+        look_until(ahead, handler_log, records(2), 2)
         assert logs == []
-        noted.error = KeyError("a mistake, for the test")
-        look_until(ahead, noted, records(3), 3)
-        look_until(ahead, noted, records(4), 4)
-    assert [(one["log_level"], one["exc_info"]) for one in logs][:1] == [("error", noted.error)]
+        handler_log.error = KeyError("a mistake, for the test")
+        look_until(ahead, handler_log, records(3), 3)
+        look_until(ahead, handler_log, records(4), 4)
+    assert [(one["log_level"], one["exc_info"]) for one in logs][:1] == [("error", handler_log.error)]
 
 
 def test_records_that_cannot_be_read_are_passed_over() -> None:
-    noted = Noted()
+    handler_log = RecordingHandler()
     unreadable = Record(CATALOG_ITEMS, 0, 7, b"default:i7", b"no JSON")
-    look_until(LookAhead(noted.prepare), noted, [unreadable, *records(8)], 1)
-    assert noted.seen == [["i8"]]
+    look_until(LookAhead(handler_log.prepare), handler_log, [unreadable, *records(8)], 1)
+    assert handler_log.prepared_batches == [["i8"]]
 
 
 def test_the_pictures_that_a_batch_will_need_are_begun_and_those_that_the_index_has_are_not(tmp_path: Path) -> None:
     with closing(open_shard(tmp_path)) as shard:
-        shop = open_shop(shard)
-        old = upsert("old", 1, stored_file(b"old", told=True))
-        shop.handle(old)
-        same_bytes = upsert("old", 2, stored_file(b"old", told=True), title="new")
-        new, newer = (upsert("new", n, stored_file(b"new-%d" % n, told=False)) for n in (1, 2))
-        shop.job.prepare([old, new, newer, same_bytes])
-        assert shop.canned.begun == [b"new-2"]
+        harness = open_indexer(shard)
+        old = upsert("old", 1, stored_file(b"old", with_checksum=True))
+        harness.handle(old)
+        same_bytes = upsert("old", 2, stored_file(b"old", with_checksum=True), title="new")
+        new, newer = (upsert("new", n, stored_file(b"new-%d" % n, with_checksum=False)) for n in (1, 2))
+        harness.job.prepare([old, new, newer, same_bytes])
+        assert harness.hash_pictures.begun == [b"new-2"]
 
 
 def test_a_worker_looks_ahead_while_its_hands_are_busy(kafka: KafkaSettings) -> None:
-    noted, handled = Noted(), list[str]()
+    handler_log, handled = RecordingHandler(), list[str]()
 
     def handle(events: Sequence[Event]) -> dict[str, Failure]:
         # The second batch is got ready while the first is worked on, and nothing is after the last.
-        wait_for(lambda: len(handled) > 0 or bool(noted.seen))
+        wait_for(lambda: len(handled) > 0 or bool(handler_log.prepared_batches))
         handled.extend(items_of(events))
         return {}
 
@@ -157,14 +157,16 @@ def test_a_worker_looks_ahead_while_its_hands_are_busy(kafka: KafkaSettings) -> 
     source = EventSource(kafka, "ahead", [CATALOG_ITEMS])
     strategy = AtLeastOnceCommit(source, sink, lambda: None, 0.0)
     router = FailureRouter(sink, lambda *_: None, Unlimited(), delays={})
-    processor = BatchProcessor(Calls(handle, get_ready=noted.prepare), router, strategy, CrashLedger(None))
+    processor = BatchProcessor(
+        FunctionHandler(handle, get_ready=handler_log.prepare), router, strategy, CrashLedger(None)
+    )
     WorkerLoop(source, processor, strategy, BatchSize(2, 0.5), HeartbeatFile(None)).run(
         ShutdownSignal(when_idle=True), 0.3
     )
     source.close()
     sink.close()
     assert handled == ["i0", "i1", "i2", "i3"]
-    assert noted.seen[0] == ["i2", "i3"][: len(noted.seen[0])]
+    assert handler_log.prepared_batches[0] == ["i2", "i3"][: len(handler_log.prepared_batches[0])]
 
 
 def test_nothing_is_got_ready_beside_records_that_may_have_killed_the_worker(tmp_path: Path) -> None:
@@ -172,14 +174,14 @@ def test_nothing_is_got_ready_beside_records_that_may_have_killed_the_worker(tmp
     suspects, others, ledger = records(0, 1), records(2, 3), tmp_path / "attempts"
     with suppress(KeyboardInterrupt), CrashLedger(ledger).in_progress(suspects):
         raise KeyboardInterrupt  # as at a death the note stays
-    noted, kept = Noted(), Kept()
-    strategy = AtLeastOnceCommit(cast(EventSource, None), kept, lambda: None, 0.0)
-    router = FailureRouter(kept, lambda *_: None, Unlimited(), delays={})
-    handler = Calls(lambda _events: {}, get_ready=noted.prepare)
+    handler_log, sent_events = RecordingHandler(), SentEvents()
+    strategy = AtLeastOnceCommit(cast(EventSource, None), sent_events, lambda: None, 0.0)
+    router = FailureRouter(sent_events, lambda *_: None, Unlimited(), delays={})
+    handler = FunctionHandler(lambda _events: {}, get_ready=handler_log.prepare)
     with closing(BatchProcessor(handler, router, strategy, CrashLedger(ledger))) as processor:
         for batch, upcoming in ((suspects, records(8)), (others, records(9))):
             work = BatchWork(Batch(tuple(batch)), (), lambda batch: batch, lambda _: None, ShutdownSignal())
             processor.process(work)
             processor.prepare_upcoming(partial(list, upcoming))
-        wait_for(lambda: bool(noted.seen))
-    assert noted.seen == [["i9"]]
+        wait_for(lambda: bool(handler_log.prepared_batches))
+    assert handler_log.prepared_batches == [["i9"]]

@@ -26,7 +26,7 @@ from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, Unavailable
 from schemas.items import ItemDeleted
 from schemas.topics import CATALOG_ITEMS, retry_topic
-from tests.consumers.runtime.handlers import Calls
+from tests.consumers.runtime.handlers import FunctionHandler
 
 USUAL = BatchSize(64, 0.05)
 
@@ -37,27 +37,27 @@ class Notes:
 
     handle_expired: set[str] = field(default_factory=set)
     away: int = 0
-    seen: list[list[str]] = field(default_factory=list)
-    told: list[tuple[str, Code]] = field(default_factory=list)
-    kept: int = 0
+    handled: list[list[str]] = field(default_factory=list)
+    failed: list[tuple[str, Code]] = field(default_factory=list)
+    prunes: int = 0
     idled: list[int] = field(default_factory=list)
 
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
-        self.seen.append([item_of(event) for event in events])
+        self.handled.append([item_of(event) for event in events])
         if self.away:
             self.away -= 1
             raise Unavailable("the index is away, for the test")
         no = Rejected(Code.IMAGE_MISSING, "refused, for the test")
         return {event.id: no for event in events if item_of(event) in self.handle_expired}
 
-    def tell(self, record: Record, event: Event | None, failure: Failure) -> None:
-        self.told.append((record.position, failure.code))
+    def note_failure(self, record: Record, event: Event | None, failure: Failure) -> None:
+        self.failed.append((record.position, failure.code))
 
     def keep(self) -> None:
-        self.kept += 1
+        self.prunes += 1
 
     def idle(self) -> None:
-        self.idled.append(len(self.seen))
+        self.idled.append(len(self.handled))
 
     def already_processed(self, _record: Record) -> bool:
         return False
@@ -67,7 +67,7 @@ class Notes:
 
     @property
     def done(self) -> set[str]:
-        return {item for batch in self.seen for item in batch}
+        return {item for batch in self.handled for item in batch}
 
 
 def item_of(event: Event) -> str:
@@ -103,8 +103,8 @@ class Setting:
 def make_worker(source: EventSource, sink: EventSink, notes: Notes, setting: Setting | None = None) -> WorkerLoop:
     given = setting or Setting()
     strategy = AtLeastOnceCommit(source, sink, notes.keep, given.commit_seconds)
-    router = FailureRouter(sink, notes.tell, given.limit, delays=given.delays)
-    calls = Calls(notes.handle, notes.idle, notes.already_processed, find_deferred=notes.deferred_ids)
+    router = FailureRouter(sink, notes.note_failure, given.limit, delays=given.delays)
+    calls = FunctionHandler(notes.handle, notes.idle, notes.already_processed, find_deferred=notes.deferred_ids)
     processor = BatchProcessor(calls, router, strategy, CrashLedger(given.ledger), given.pauses)
     return WorkerLoop(source, processor, strategy, given.batches, HeartbeatFile(None))
 
@@ -123,9 +123,9 @@ def test_every_event_is_handled_once_and_not_again_after_the_commit(kafka: Kafka
     first, second = Notes(), Notes()
     run_until_idle(kafka, sink, first)
     run_until_idle(kafka, sink, second)
-    assert sorted(item for batch in first.seen for item in batch) == list("abcdefgh")
-    assert second.seen == []
-    assert first.kept >= 1
+    assert sorted(item for batch in first.handled for item in batch) == list("abcdefgh")
+    assert second.handled == []
+    assert first.prunes >= 1
 
 
 def test_a_refused_event_is_dead_lettered_whole_and_the_rest_goes_on(kafka: KafkaSettings, sink: EventSink) -> None:
@@ -141,7 +141,7 @@ def test_a_refused_event_is_dead_lettered_whole_and_the_rest_goes_on(kafka: Kafk
         CATALOG_ITEMS,
         b"lookstream.item.deleted/1",
     )
-    assert notes.told == [(letter.position, Code.IMAGE_MISSING)]
+    assert notes.failed == [(letter.position, Code.IMAGE_MISSING)]
 
 
 def test_an_unreadable_record_is_dead_lettered_with_its_bytes(kafka: KafkaSettings, sink: EventSink) -> None:
@@ -171,14 +171,14 @@ def test_what_can_wait_is_done_in_turns_in_which_nothing_came(kafka: KafkaSettin
     notes = Notes()
     run_until_idle(kafka, sink, notes)
     assert notes.done == set("abc")
-    assert notes.idled[-1] == len(notes.seen)
+    assert notes.idled[-1] == len(notes.handled)
 
 
 def test_while_the_index_is_away_the_batch_is_held_and_then_done(kafka: KafkaSettings, sink: EventSink) -> None:
     send(sink, "a")
     notes = Notes(away=2)
     run_until_idle(kafka, sink, notes)
-    assert notes.seen == [["a"], ["a"], ["a"]]
+    assert notes.handled == [["a"], ["a"], ["a"]]
     assert list(read_topics(kafka)) == []
 
 
@@ -224,7 +224,7 @@ def test_a_worker_keeps_its_partitions_while_a_batch_takes_longer_than_the_poll_
 
     notes = Slow()
     run_until_idle(hasty, sink, notes)
-    assert sorted(item for batch in notes.seen for item in batch) == ["a", "b"]
+    assert sorted(item for batch in notes.handled for item in batch) == ["a", "b"]
 
 
 def test_what_was_not_committed_yet_is_done_again_by_the_next_worker(
@@ -243,8 +243,8 @@ def test_many_small_batches_are_committed_together(kafka: KafkaSettings, sink: E
     send(sink, *(str(n) for n in range(40)))
     notes = Notes()
     run_until_idle(kafka, sink, notes, Setting(BatchSize(4, 0.05), commit_seconds=60))
-    assert len(notes.seen) >= 10
-    assert notes.kept == 1
+    assert len(notes.handled) >= 10
+    assert notes.prunes == 1
 
 
 def test_two_workers_share_the_partitions_and_nothing_is_missed(kafka: KafkaSettings, sink: EventSink) -> None:
@@ -317,7 +317,7 @@ def test_what_cannot_be_made_durable_for_too_long_ends_the_worker_and_is_done_ag
         make_worker(source, sink, Forgetful(), setting).run(ShutdownSignal())
     after = Notes()
     run_until_idle(kafka, sink, after)
-    assert after.seen == [["a"]]
+    assert after.handled == [["a"]]
 
 
 def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
@@ -340,7 +340,7 @@ def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
     make_worker(source, sink, given_up, both).run(stop)
     source.close()
     run_until_idle(kafka, sink, after, both)
-    assert (given_up.seen, after.seen) == ([], [["c"], ["d"]])
+    assert (given_up.handled, after.handled) == ([], [["c"], ["d"]])
 
 
 def test_a_record_that_kills_the_worker_after_it_was_deferred_with_others_is_found_too(

@@ -15,10 +15,10 @@ from schemas.items import ItemDeleted
 KINDS = ("expired", "work", "done", "broken")
 
 
-def parsed_of(told: Sequence[tuple[int, str]]) -> list[ParsedRecord]:
+def parsed_of(places: Sequence[tuple[int, str]]) -> list[ParsedRecord]:
     """Records in the order of their offsets, each of a partition and a kind."""
     parsed: list[ParsedRecord] = []
-    for offset, (partition, kind) in enumerate(told):
+    for offset, (partition, kind) in enumerate(places):
         record = Record("requests", partition, offset, b"", b"", {}, round(datetime.now(UTC).timestamp() * 1000))
         event = Event(ItemDeleted(item_id=f"{offset}", revision=1), id=f"{kind}-{offset}")
         broken = Rejected(Code.EVENT_UNKNOWN, "broken, for the test")
@@ -31,8 +31,8 @@ def parsed_of(told: Sequence[tuple[int, str]]) -> list[ParsedRecord]:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(KINDS)), max_size=20))
-def test_of_each_partition_only_what_comes_before_all_work_is_settled_first(told: list[tuple[int, str]]) -> None:
-    parsed = parsed_of(told)
+def test_of_each_partition_only_what_comes_before_all_work_is_settled_first(places: list[tuple[int, str]]) -> None:
+    parsed = parsed_of(places)
     expired = {one.event.id for one in parsed if one.event and one.event.id.startswith("expired")}
     first, then = split_expired(parsed, expired)
     assert sorted(first + then, key=lambda one: one.record.offset) == parsed

@@ -102,8 +102,8 @@ def test_the_curve_tells_the_share_of_right_neighbours() -> None:
     share = 1 / (1 + np.exp(-12 * (near - 0.7)))
     same = np.where(rng.random(4000) < share, SAME, OTHER)
     curve = measured(np.full(200, 0.2, np.float32), near, same).curve(OBJECT)
-    asked = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
-    assert curve.confidence(asked) == pytest.approx(1 / (1 + np.exp(-12 * (asked - 0.7))), abs=0.05)
+    points = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+    assert curve.confidence(points) == pytest.approx(1 / (1 + np.exp(-12 * (points - 0.7))), abs=0.05)
 
 
 def test_a_few_labels_move_the_curve_but_little() -> None:

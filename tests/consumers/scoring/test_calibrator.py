@@ -20,7 +20,7 @@ from infra.qdrant.embedded.client import EmbeddedIndex
 from schemas.failures import Failure
 from schemas.ranking import INTENTS, Weights
 from schemas.searches import Crop
-from tests.consumers.flags import items, portrait, search
+from tests.consumers.flag_catalogue import items, portrait, search
 
 if TYPE_CHECKING:
     from tests.consumers.conftest import Outbox
@@ -38,27 +38,27 @@ MANY_TURNS = 200
 class Glances:
     """Counts the pictures that were looked at."""
 
-    def __init__(self, eyes: ImageEmbedder) -> None:
-        self.eyes = eyes
+    def __init__(self, embedder: ImageEmbedder) -> None:
+        self.embedder = embedder
         self.batches: list[int] = []
 
     def embed(
         self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
     ) -> Sequence[Look | Failure]:
         self.batches.append(len(pictures))
-        return self.eyes.embed(pictures, crops, keypoints=keypoints)
+        return self.embedder.embed(pictures, crops, keypoints=keypoints)
 
 
 @pytest.fixture
-def indexer(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
-    return ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
+def indexer(pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
+    return ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
 
 
 def test_idle_turns_measure_bit_by_bit_what_was_asked_for(
-    index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
+    index: Index, embedder: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
 ) -> None:
     indexer.handle(items(0, 24))
-    glances = Glances(eyes)
+    glances = Glances(embedder)
     patient = Calibrator(index, glances.embed, confidence.parts, nulls=NullEmbeddings(FEW))
     assert patient.curve("default", SIMILAR) == UNCALIBRATED
     for _ in range(FEW // 4):
@@ -73,11 +73,11 @@ def test_idle_turns_measure_bit_by_bit_what_was_asked_for(
 
 
 def test_only_the_first_worker_looks_at_the_null_pictures(
-    index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
+    index: Index, embedder: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
 ) -> None:
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
-    glances = Glances(eyes)
+    glances = Glances(embedder)
     second = Calibrator(index, glances.embed, confidence.parts, nulls=NullEmbeddings(FEW))
     ours, theirs = confidence.curve("default", SIMILAR), second.curve("default", SIMILAR)
     assert theirs.has_threshold
@@ -87,29 +87,35 @@ def test_only_the_first_worker_looks_at_the_null_pictures(
 
 
 def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
-    index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
+    index: Index, embedder: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
 ) -> None:
     confidence.calibrate("nobody")
-    hasty = Calibrator(index, eyes.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
+    hasty = Calibrator(index, embedder.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
     assert not hasty.curve("default", SIMILAR).has_threshold
     indexer.handle(items(0, 24))
-    again = Calibrator(index, eyes.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
+    again = Calibrator(index, embedder.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
     assert again.curve("default", SIMILAR).has_threshold
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24
     indexer.handle(items(24, 24))
-    third = Calibrator(index, eyes.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
+    third = Calibrator(index, embedder.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
     third.curve("default", SIMILAR)
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 48
 
 
 def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_nobody_waits(
-    index: Index, eyes: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer, monkeypatch: pytest.MonkeyPatch
+    index: Index,
+    embedder: ImageEmbedder,
+    confidence: Calibrator,
+    indexer: ItemIndexer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("consumers.scoring.calibrator.SEARCH_SYNC_POINTS", 10)
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
     indexer.handle(items(24, 24))
-    worker = Calibrator(index, eyes.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
+    worker = Calibrator(
+        index, embedder.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS
+    )
     assert worker.curve("default", SIMILAR).has_threshold
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 24, "nobody waited"
     turns = 0
@@ -120,8 +126,8 @@ def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_no
     assert turns > 1, "in small steps"
 
 
-def test_while_the_index_is_away_an_idle_turn_does_nothing(eyes: ImageEmbedder, confidence: Calibrator) -> None:
-    away = Calibrator(EmbeddedIndex(Path("nobody listens here")), eyes.embed, confidence.parts)
+def test_while_the_index_is_away_an_idle_turn_does_nothing(embedder: ImageEmbedder, confidence: Calibrator) -> None:
+    away = Calibrator(EmbeddedIndex(Path("nobody listens here")), embedder.embed, confidence.parts)
     away.idle()
     away.idle()
 
@@ -135,11 +141,11 @@ def test_own_weights_need_no_new_measurement(index: Index, confidence: Calibrato
 
 
 def test_strict_requests_leave_out_what_is_no_more_alike_than_unrelated_pictures(
-    sight: ImagePipeline, index: Index, confidence: Calibrator, indexer: ItemIndexer, outbox: "Outbox"
+    pipeline: ImagePipeline, index: Index, confidence: Calibrator, indexer: ItemIndexer, outbox: "Outbox"
 ) -> None:
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
-    job = SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1"))
+    job = SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, "fake:1"))
     known = search(job, outbox, portrait(99, "rgbk"))
     assert known.status == "ok"
     assert known.threshold is not None
@@ -155,10 +161,10 @@ def test_strict_requests_leave_out_what_is_no_more_alike_than_unrelated_pictures
 
 
 def test_before_a_calibration_nothing_is_cut_and_no_threshold_is_told(
-    sight: ImagePipeline, index: Index, confidence: Calibrator, indexer: ItemIndexer, outbox: "Outbox"
+    pipeline: ImagePipeline, index: Index, confidence: Calibrator, indexer: ItemIndexer, outbox: "Outbox"
 ) -> None:
     indexer.handle(items(0, 24))
     result = search(
-        SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1")), outbox, portrait(9, "yyyy")
+        SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, "fake:1")), outbox, portrait(9, "yyyy")
     )
     assert (result.status, result.threshold, len(result.hits)) == ("ok", None, 10)

@@ -29,7 +29,7 @@ from schemas.filters import Filters
 from schemas.items import InlineImage, ItemFacts, ItemPatched
 from schemas.outcomes import ItemIndexed
 from schemas.topics import ITEM_OUTCOMES
-from tests.consumers.flags import items, portrait, search
+from tests.consumers.flag_catalogue import items, portrait, search
 
 if TYPE_CHECKING:
     from tests.consumers.conftest import Outbox
@@ -64,9 +64,9 @@ def test_only_given_categories_vote_and_only_so_many() -> None:
 
 
 @pytest.fixture
-def indexer(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
+def indexer(pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
     """An indexer over 24 labelled items, calibrated."""
-    job = ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
+    job = ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
     job.handle(items(0, 24))
     confidence.calibrate("default")
     outbox.sent.clear()
@@ -74,8 +74,8 @@ def indexer(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: 
 
 
 def payload(index: Index, item: str) -> dict[str, object]:
-    told = index.sample("default", 100)[point_id("default", item, 0)]
-    return {name: value for name, value in told.items() if name.startswith("category")}
+    stored = index.sample("default", 100)[point_id("default", item, 0)]
+    return {name: value for name, value in stored.items() if name.startswith("category")}
 
 
 def test_an_item_without_a_category_gets_the_one_that_its_neighbours_clearly_have(
@@ -92,21 +92,21 @@ def test_an_item_without_a_category_gets_the_one_that_its_neighbours_clearly_hav
 
 
 def test_a_predicted_category_can_be_filtered_by_and_is_told_with_its_confidence(
-    indexer: ItemIndexer, sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
+    indexer: ItemIndexer, pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
 ) -> None:
     indexer.handle(items(40, 1, category=None))
-    job = SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1"))
+    job = SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, "fake:1"))
     result = search(job, outbox, portrait(40, "rgbk"), filters=Filters(category=("flag",)))
-    told = {hit.item_id: hit.category_confidence for hit in result.hits}
-    assert (told.pop("i40") or 0) >= MIN_VOTE_SHARE
-    assert set(told.values()) == {None}
+    stored = {hit.item_id: hit.category_confidence for hit in result.hits}
+    assert (stored.pop("i40") or 0) >= MIN_VOTE_SHARE
+    assert set(stored.values()) == {None}
 
 
 def test_predicted_items_never_vote(
-    indexer: ItemIndexer, index: Index, confidence: Calibrator, eyes: ImageEmbedder
+    indexer: ItemIndexer, index: Index, confidence: Calibrator, embedder: ImageEmbedder
 ) -> None:
     indexer.handle(items(40, 2, category=None))
-    [look] = eyes.embed([portrait(40, "rgbk")])
+    [look] = embedder.embed([portrait(40, "rgbk")])
     assert isinstance(look, Look)
     [voters] = index.search([voter_plan(confidence.parts.apply_weights(look.vector, VOTE_WEIGHTS), "default")])
     assert len(voters) == VOTER_COUNT
@@ -120,9 +120,9 @@ def test_what_looks_like_nothing_here_gets_no_category(indexer: ItemIndexer, ind
 
 
 def test_before_a_calibration_nothing_is_predicted(
-    sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
+    pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
 ) -> None:
-    job = ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
+    job = ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
     job.handle(items(0, 24))
     job.handle(items(40, 1, category=None))
     assert payload(index, "i40") == {}

@@ -85,8 +85,8 @@ def test_a_note_holds_the_categories_and_numbers_that_lost_their_point() -> None
 
 def test_people_read_what_was_chosen_and_by_how_much_it_is_better() -> None:
     check = MetricCheck(points=300, groups=12, default=0.5, own=0.75, margin=0.1)
-    told = Metric(np.eye(2, dtype=np.float32), 5 / 3, 0.1, 0.2, check=check).describe()
-    assert told == (
+    description = Metric(np.eye(2, dtype=np.float32), 5 / 3, 0.1, 0.2, check=check).describe()
+    assert description == (
         "own, shrinkage 0.1, colour weight x 1.7, category boost 0.2: of the nearest neighbours of 300 pictures in "
         "12 categories 75% are of the same category, 50% by default"
     )

@@ -15,29 +15,29 @@ from schemas.searches import Crop
 FEW = 8
 
 
-def looked(pictures: NullEmbeddings, eyes: ImageEmbedder) -> tuple[NullSample, int]:
+def looked(pictures: NullEmbeddings, embedder: ImageEmbedder) -> tuple[NullSample, int]:
     """The looks, and how many pictures were looked at for them."""
-    seen: list[bytes] = []
+    embedded: list[bytes] = []
 
     def look_at(
         few: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
     ) -> Sequence[Look | Failure]:
-        seen.extend(few)
-        return eyes.embed(few, crops, keypoints=keypoints)
+        embedded.extend(few)
+        return embedder.embed(few, crops, keypoints=keypoints)
 
     steps = pictures.embed(look_at)
     while True:
         try:
             next(steps)
         except StopIteration as done:
-            return done.value, len(seen)
+            return done.value, len(embedded)
 
 
-def test_they_are_looked_at_once_for_a_machine(eyes: ImageEmbedder, tmp_path: Path) -> None:
-    file = null_embeddings_path(tmp_path / "cache", eyes.encoder.fingerprint)
-    first, seen = looked(NullEmbeddings(FEW, file), eyes)
-    again, seen_again = looked(NullEmbeddings(FEW, file), eyes)
-    assert (seen, seen_again) == (FEW, 0)
+def test_they_are_looked_at_once_for_a_machine(embedder: ImageEmbedder, tmp_path: Path) -> None:
+    file = null_embeddings_path(tmp_path / "cache", embedder.encoder.fingerprint)
+    first, embedded = looked(NullEmbeddings(FEW, file), embedder)
+    again, embedded_again = looked(NullEmbeddings(FEW, file), embedder)
+    assert (embedded, embedded_again) == (FEW, 0)
     assert np.array_equal(first.looks, again.looks)
     assert np.array_equal(first.studio, again.studio)
     assert [path.name for path in file.parent.iterdir()] == [file.name]
@@ -48,13 +48,13 @@ def test_each_encoder_has_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken off"])
-def test_a_broken_file_is_made_anew(eyes: ImageEmbedder, tmp_path: Path, content: bytes) -> None:
+def test_a_broken_file_is_made_anew(embedder: ImageEmbedder, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "nulls.npz"
     file.write_bytes(content)
-    assert looked(NullEmbeddings(FEW, file), eyes)[1] == FEW
-    assert looked(NullEmbeddings(FEW, file), eyes)[1] == 0
+    assert looked(NullEmbeddings(FEW, file), embedder)[1] == FEW
+    assert looked(NullEmbeddings(FEW, file), embedder)[1] == 0
 
 
-def test_a_place_that_cannot_be_written_is_no_failure(eyes: ImageEmbedder, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_no_failure(embedder: ImageEmbedder, tmp_path: Path) -> None:
     (tmp_path / "in the way").write_text("")
-    assert looked(NullEmbeddings(FEW, tmp_path / "in the way" / "nulls.npz"), eyes)[1] == FEW
+    assert looked(NullEmbeddings(FEW, tmp_path / "in the way" / "nulls.npz"), embedder)[1] == FEW

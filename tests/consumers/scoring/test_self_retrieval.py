@@ -21,7 +21,7 @@ from infra.qdrant.point_ids import calibration_note, point_id
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted
 from schemas.ranking import INTENTS
-from tests.consumers.conftest import Outbox, parts_of
+from tests.consumers.conftest import Outbox, look_parts_of
 from tests.consumers.vision.packages import jpeg, package
 
 COUNT = 32
@@ -47,13 +47,13 @@ def tint_of(number: int) -> tuple[str, tuple[int, int, int]]:
 
 
 @pytest.fixture
-def calibrator(engine: Shard, eyes: ImageEmbedder) -> Calibrator:
-    return Calibrator(engine, eyes.embed, parts_of(eyes), nulls=NullEmbeddings(64))
+def calibrator(shard: Shard, embedder: ImageEmbedder) -> Calibrator:
+    return Calibrator(shard, embedder.embed, look_parts_of(embedder), nulls=NullEmbeddings(64))
 
 
 @pytest.fixture
-def indexer(engine: Shard, sight: ImagePipeline, calibrator: Calibrator, outbox: Outbox) -> ItemIndexer:
-    return ItemIndexer(sight, engine, enrichers_of(engine, calibrator), OutcomePublisher(outbox))
+def indexer(shard: Shard, pipeline: ImagePipeline, calibrator: Calibrator, outbox: Outbox) -> ItemIndexer:
+    return ItemIndexer(pipeline, shard, enrichers_of(shard, calibrator), OutcomePublisher(outbox))
 
 
 def fill(indexer: ItemIndexer, *, printed: bool = True) -> None:
@@ -69,17 +69,17 @@ def fill(indexer: ItemIndexer, *, printed: bool = True) -> None:
     assert indexer.handle([Event(item) for item in items]) == {}
 
 
-def calibration(engine: Shard) -> Calibration:
-    [note] = engine.notes([calibration_note("default")]).values()
+def calibration(shard: Shard) -> Calibration:
+    [note] = shard.notes([calibration_note("default")]).values()
     return parse_calibration(note)
 
 
 def test_studio_pictures_alone_show_what_the_scores_of_photos_mean(
-    engine: Shard, calibrator: Calibrator, indexer: ItemIndexer
+    shard: Shard, calibrator: Calibrator, indexer: ItemIndexer
 ) -> None:
     fill(indexer)
     calibrator.calibrate("default")
-    learnt = calibration(engine)
+    learnt = calibration(shard)
     assert list(learnt.kinds) == [1] * COUNT
     assert len(learnt.augmented.studio) == COUNT
     assert {SAME, OTHER} <= set(learnt.augmented.same.ravel().tolist())
@@ -89,43 +89,45 @@ def test_studio_pictures_alone_show_what_the_scores_of_photos_mean(
 
 
 def test_keypoints_tell_prints_from_each_other_but_not_plain_boxes(
-    engine: Shard, calibrator: Calibrator, indexer: ItemIndexer
+    shard: Shard, calibrator: Calibrator, indexer: ItemIndexer
 ) -> None:
     fill(indexer, printed=False)
     calibrator.calibrate("default")
     assert not calibrator.verification("default").is_on
-    found = calibration(engine).verification
+    found = calibration(shard).verification
     assert found.before == found.after
 
 
 def test_pictures_without_a_thumbnail_or_with_a_broken_one_are_left_out(
-    engine: Shard, calibrator: Calibrator, indexer: ItemIndexer
+    shard: Shard, calibrator: Calibrator, indexer: ItemIndexer
 ) -> None:
     fill(indexer)
     ids = [point_id("default", f"p{number}", 0) for number in range(COUNT)]
-    versions = engine.payloads(ids, ["version"])
+    versions = shard.payloads(ids, ["version"])
     broken = ("not base64", "AAAA", None)
     for number, id in enumerate(ids):
         version = as_int(versions[id]["version"])
-        engine.patch([Patch(id, {"version": version + 1, "thumbnail": broken[number % len(broken)]})])
+        shard.patch([Patch(id, {"version": version + 1, "thumbnail": broken[number % len(broken)]})])
     calibrator.calibrate("default")
-    learnt = calibration(engine)
+    learnt = calibration(shard)
     assert len(learnt.augmented.studio) == 0
     assert learnt.has_current_augmented
     assert calibrator.verification("default").describe().startswith("off: not tried yet")
 
 
 def test_nobody_waits_for_self_retrieval_and_idle_steps_do_it(
-    engine: Shard, eyes: ImageEmbedder, calibrator: Calibrator, indexer: ItemIndexer
+    shard: Shard, embedder: ImageEmbedder, calibrator: Calibrator, indexer: ItemIndexer
 ) -> None:
     calibrator.calibrate("nobody")  # the null pictures
     fill(indexer)
-    worker = Calibrator(engine, eyes.embed, parts_of(eyes), nulls=NullEmbeddings(64), at_once=ITEM_SYNC_POINTS)
+    worker = Calibrator(
+        shard, embedder.embed, look_parts_of(embedder), nulls=NullEmbeddings(64), at_once=ITEM_SYNC_POINTS
+    )
     assert worker.curve("default", SIMILAR).has_threshold
-    assert calibration(engine).augmented.points == NO_AUGMENTED.points
+    assert calibration(shard).augmented.points == NO_AUGMENTED.points
     steps = 0
-    while not calibration(engine).has_current_augmented:
+    while not calibration(shard).has_current_augmented:
         worker.idle()
         steps += 1
         assert steps < 10 * AUGMENTED_COUNT
-    assert len(calibration(engine).augmented.studio) == COUNT
+    assert len(calibration(shard).augmented.studio) == COUNT

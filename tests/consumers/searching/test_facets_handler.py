@@ -25,7 +25,7 @@ from schemas.filters import ColourName
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_RESULTS
-from tests.consumers.flags import items
+from tests.consumers.flag_catalogue import items
 
 if TYPE_CHECKING:
     from tests.consumers.conftest import Outbox
@@ -41,9 +41,9 @@ def ask(**fields: Any) -> FacetsRequest:
 
 
 @pytest.fixture
-def counted(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> FacetsHandler:
+def counted(pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> FacetsHandler:
     """Facets of twelve flags and signs, all of brand Acme but three."""
-    indexer = ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
+    indexer = ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
     indexer.handle(items(0, 9, brand="Acme") + items(9, 3, brand="Other", in_stock=True))
     outbox.sent.clear()
     return FacetsHandler(index, ReplyPublisher(outbox, "fake:1"))
@@ -100,10 +100,10 @@ def test_while_the_index_is_away_there_is_waiting_and_then_the_truth(outbox: "Ou
 
 
 def test_searches_and_facets_of_one_batch_are_each_answered(
-    counted: FacetsHandler, sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
+    counted: FacetsHandler, pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
 ) -> None:
     answers = ReplyPublisher(outbox, "fake:1")
-    searches = SearchHandler(sight, index, confidence, answers)
+    searches = SearchHandler(pipeline, index, confidence, answers)
     job = RequestHandler(searches, counted, ProgressReader(index, lambda _topic: 1), answers)
     assert job.handle([Event(ask()), Event(SearchRequest(request_id="s", item_id="i0", strict=False))]) == {}
     results = [body for body in outbox.bodies(SEARCH_RESULTS) if isinstance(body, FacetsResult | SearchResult)]

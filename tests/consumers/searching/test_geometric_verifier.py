@@ -22,7 +22,7 @@ from infra.qdrant.point_ids import calibration_note, point_id
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted
 from schemas.results import SearchResult
-from tests.consumers.conftest import Outbox, answer_to, parts_of
+from tests.consumers.conftest import Outbox, answer_to, look_parts_of
 from tests.consumers.vision.packages import jpeg, package, photo
 
 COUNT = 30
@@ -35,21 +35,23 @@ def pictures() -> list[bytes]:
 
 
 @pytest.fixture
-def calibrator(engine: Shard, eyes: ImageEmbedder) -> Calibrator:
-    return Calibrator(engine, eyes.embed, parts_of(eyes), nulls=NullEmbeddings(32))
+def calibrator(shard: Shard, embedder: ImageEmbedder) -> Calibrator:
+    return Calibrator(shard, embedder.embed, look_parts_of(embedder), nulls=NullEmbeddings(32))
 
 
 @pytest.fixture
-def ask(engine: Shard, sight: ImagePipeline, calibrator: Calibrator, outbox: Outbox, pictures: list[bytes]) -> Ask:
+def ask(
+    shard: Shard, pipeline: ImagePipeline, calibrator: Calibrator, outbox: Outbox, pictures: list[bytes]
+) -> Ask:
     """Searches over thirty packages, once the collection has found out what its keypoints are worth."""
-    indexer = ItemIndexer(sight, engine, enrichers_of(engine, calibrator), OutcomePublisher(outbox))
+    indexer = ItemIndexer(pipeline, shard, enrichers_of(shard, calibrator), OutcomePublisher(outbox))
     items = [
         ItemUpserted(item_id=f"p{number}", revision=1, images=(InlineImage(data=data),))
         for number, data in enumerate(pictures)
     ]
     assert indexer.handle([Event(item) for item in items]) == {}
     calibrator.calibrate("default")
-    handler = SearchHandler(sight, engine, calibrator, ReplyPublisher(outbox, "fake:1"))
+    handler = SearchHandler(pipeline, shard, calibrator, ReplyPublisher(outbox, "fake:1"))
     return partial(answer_to, handler, outbox)
 
 
@@ -61,9 +63,9 @@ def ids(result: SearchResult) -> list[str]:
     return [hit.item_id for hit in result.hits]
 
 
-def test_the_index_finds_out_that_packages_can_be_told_apart_by_keypoints(ask: Ask, engine: Shard) -> None:
+def test_the_index_finds_out_that_packages_can_be_told_apart_by_keypoints(ask: Ask, shard: Shard) -> None:
     del ask
-    [note] = engine.notes([calibration_note("default")]).values()
+    [note] = shard.notes([calibration_note("default")]).values()
     assert isinstance(summary := note["summary"], dict)
     assert summary["verification"].startswith("on: ")
 
@@ -111,11 +113,11 @@ def test_an_item_is_verified_by_its_own_keypoints(ask: Ask) -> None:
     assert any(hit.explained.matches is not None for hit in hits if hit.explained)
 
 
-def test_a_point_with_broken_keypoints_is_not_verified_and_harms_nobody(ask: Ask, engine: Shard) -> None:
+def test_a_point_with_broken_keypoints_is_not_verified_and_harms_nobody(ask: Ask, shard: Shard) -> None:
     id = point_id("default", "p0", 0)
-    [version] = [payload["version"] for payload in engine.payloads([id], ["version"]).values()]
+    [version] = [payload["version"] for payload in shard.payloads([id], ["version"]).values()]
     assert isinstance(version, int)
-    engine.patch([Patch(id, {"version": version + 1, KEYPOINTS: "not base64"})])
+    shard.patch([Patch(id, {"version": version + 1, KEYPOINTS: "not base64"})])
     hits = ask(image=casual(0), intent="exact", explain=True, top_k=COUNT).hits
     [broken] = [hit for hit in hits if hit.item_id == "p0"]
     assert broken.explained is not None

@@ -10,5 +10,5 @@ def hit(name: str, brand: object) -> ScoredPoint:
 
 def test_hits_without_a_value_are_groups_of_their_own_and_count_for_no_other() -> None:
     hits = [hit("a", None), hit("b", ""), hit("c", None), hit("d", ""), hit("e", "acme"), hit("f", "acme")]
-    kept = Grouping(10, "brand", 1).collapse(hits)
-    assert [point.payload["item_id"] for point in kept] == ["a", "b", "c", "e"]
+    collapsed = Grouping(10, "brand", 1).collapse(hits)
+    assert [point.payload["item_id"] for point in collapsed] == ["a", "b", "c", "e"]

@@ -37,9 +37,9 @@ def test_colours_count_only_where_they_were_asked_for(intent: str) -> None:
 
 
 def test_nothing_is_guessed_about_what_was_said() -> None:
-    said = ask(filters=Filters(category=("Bags",), colours=("blue",)))
-    assert infer_intent(said, boots(1), [RED]) == NO_INTENT
-    assert NO_INTENT.apply_filters(said.filters) == said.filters
+    filtered = ask(filters=Filters(category=("Bags",), colours=("blue",)))
+    assert infer_intent(filtered, boots(1), [RED]) == NO_INTENT
+    assert NO_INTENT.apply_filters(filtered.filters) == filtered.filters
 
 
 def test_the_colour_is_given_up_first_and_what_was_given_up_leans() -> None:

@@ -17,11 +17,11 @@ class Results:
     def __init__(self, *, away: int = 0, **names: set[str]) -> None:
         self._names = {topic.replace("_", "."): found for topic, found in names.items()}
         self._away = away
-        self.asked: list[str] = []
+        self.topics_read: list[str] = []
 
     def read(self, topic: str, _since_ms: int) -> set[str]:
-        self.asked.append(topic)
-        if len(self.asked) <= self._away:
+        self.topics_read.append(topic)
+        if len(self.topics_read) <= self._away:
             raise Unavailable("the broker is away, for the test")
         return self._names[topic]
 
@@ -46,7 +46,7 @@ def test_a_reading_that_failed_is_done_again_when_the_broker_is_back() -> None:
         answered.is_answered(request("known"))
     assert answered.is_answered(request("known"))
     assert not answered.is_answered(request("new"))
-    assert len(results.asked) == 2
+    assert len(results.topics_read) == 2
 
 
 @pytest.mark.parametrize("at_ms", [1, STARTED_MS - 1])
@@ -55,7 +55,7 @@ def test_an_answer_for_a_topic_that_is_not_there_is_looked_for_where_it_went(at_
     answered = ReplyDeduplicator(results.read, STARTED_MS, results.exists)
     assert answered.is_answered(request("known", "search.results.nowhere", at_ms=at_ms))
     assert not answered.is_answered(request("new", "search.results.elsewhere", at_ms=at_ms))
-    assert set(results.asked) == {SEARCH_RESULTS}
+    assert set(results.topics_read) == {SEARCH_RESULTS}
 
 
 def test_a_request_is_known_by_its_key_or_its_header_and_one_without_either_is_not() -> None:
@@ -70,4 +70,4 @@ def test_what_came_after_the_start_is_not_looked_up() -> None:
     assert not ReplyDeduplicator(results.read, STARTED_MS, results.exists).is_answered(
         request("known", at_ms=STARTED_MS + 60_000)
     )
-    assert results.asked == []
+    assert results.topics_read == []

@@ -24,7 +24,7 @@ from schemas.failures import Code
 from schemas.items import InlineImage, ItemUpserted
 from schemas.results import SearchResult
 from tests.consumers.conftest import answer_to
-from tests.consumers.flags import portrait
+from tests.consumers.flag_catalogue import portrait
 
 if TYPE_CHECKING:
     from tests.consumers.conftest import Outbox
@@ -57,11 +57,11 @@ def thing(number: int) -> ItemUpserted:
 
 
 @pytest.fixture
-def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> SearchHandler:
+def job(pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> SearchHandler:
     """Searches over six flags and six signs."""
-    indexer = ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
+    indexer = ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
     assert indexer.handle([Event(thing(number)) for number in range(12)]) == {}
-    return SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1"))
+    return SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, "fake:1"))
 
 
 @pytest.fixture
@@ -136,8 +136,10 @@ def test_boosts_move_hits_up_and_leave_scores_as_they_are(ask: Any) -> None:
 def test_an_explained_score_is_the_weighted_sum_of_its_parts(ask: Any) -> None:
     result = ask(image=flag(), weights={"object": 0.5, "style": 0.2, "colour": 0.3}, explain=True)
     for hit in result.hits:
-        told = hit.explained
-        assert 0.5 * told.object + 0.2 * told.style + 0.3 * told.colour == pytest.approx(hit.score, abs=1e-4)
+        explanation = hit.explained
+        assert 0.5 * explanation.object + 0.2 * explanation.style + 0.3 * explanation.colour == pytest.approx(
+            hit.score, abs=1e-4
+        )
     assert ask(image=flag()).hits[0].explained is None
 
 

@@ -46,7 +46,9 @@ COLOURS = ("red", "green", "blue", "yellow", "black")
 
 
 @pytest.fixture
-def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox", discs: Path) -> SearchHandler:
+def job(
+    pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox", discs: Path
+) -> SearchHandler:
     """Searches over five discs, each an item named by its colour."""
     items = [
         ItemUpserted(
@@ -57,11 +59,11 @@ def job(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Out
         )
         for name in COLOURS
     ]
-    ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox)).handle(
+    ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox)).handle(
         [Event(item) for item in items]
     )
     outbox.sent.clear()
-    return SearchHandler(sight, index, confidence, ReplyPublisher(outbox, "fake:1", everywhere))
+    return SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, "fake:1", everywhere))
 
 
 def ask(job: SearchHandler, outbox: "Outbox", *requests: SearchRequest, ago: float = 0) -> list[SearchResult]:
@@ -181,11 +183,13 @@ def test_after_one_very_slow_batch_requests_with_half_their_time_left_are_tried_
 
 
 @pytest.fixture
-def away(sight: ImagePipeline, eyes: ImageEmbedder, outbox: "Outbox") -> SearchHandler:
+def away(pipeline: ImagePipeline, embedder: ImageEmbedder, outbox: "Outbox") -> SearchHandler:
     """Searches over an embedded index that is not there."""
     nobody = EmbeddedIndex(Path("nobody listens here"))
-    confidence = Calibrator(nobody, eyes.embed, LookParts(eyes.encoder.object_size, eyes.encoder.style_size))
-    return SearchHandler(sight, nobody, confidence, ReplyPublisher(outbox, "fake:1", everywhere))
+    confidence = Calibrator(
+        nobody, embedder.embed, LookParts(embedder.encoder.object_size, embedder.encoder.style_size)
+    )
+    return SearchHandler(pipeline, nobody, confidence, ReplyPublisher(outbox, "fake:1", everywhere))
 
 
 def test_while_the_index_is_away_requests_with_time_left_are_held(
@@ -204,7 +208,7 @@ def test_while_the_index_is_away_requests_near_their_deadline_are_told(
 
 
 @pytest.mark.parametrize(
-    ("asked", "answered"),
+    ("sent", "answered"),
     [
         ("search.results.mine", "search.results.mine"),
         ("catalog.items", SEARCH_RESULTS),
@@ -213,10 +217,10 @@ def test_while_the_index_is_away_requests_near_their_deadline_are_told(
     ],
 )
 def test_a_result_goes_where_it_was_asked_for_unless_that_is_not_allowed(
-    job: SearchHandler, outbox: "Outbox", asked: str, answered: str
+    job: SearchHandler, outbox: "Outbox", sent: str, answered: str
 ) -> None:
     body = SearchRequest(request_id="q", item_id="red")
-    job.handle([Event(body, extra={REPLY_TO: asked, REPLY_PARTITION: "1"})])
+    job.handle([Event(body, extra={REPLY_TO: sent, REPLY_PARTITION: "1"})])
     [(topic, key, event, partition)] = outbox.sent
     assert (topic, key, partition, event.extra[CORRELATION_ID]) == (answered, "q", 1, "q")
 
@@ -227,9 +231,9 @@ def test_a_result_for_a_partition_that_does_not_exist_goes_to_any(job: SearchHan
     assert (topic, partition) == (SEARCH_RESULTS, None)
 
 
-@pytest.mark.parametrize(("asked", "named"), [(b"mine", "mine"), (b"\xff bad id", "unknown"), (None, "unknown")])
-def test_even_an_unreadable_request_is_answered(outbox: "Outbox", asked: bytes | None, named: str) -> None:
-    headers = {} if asked is None else {CORRELATION_ID: asked}
+@pytest.mark.parametrize(("sent", "named"), [(b"mine", "mine"), (b"\xff bad id", "unknown"), (None, "unknown")])
+def test_even_an_unreadable_request_is_answered(outbox: "Outbox", sent: bytes | None, named: str) -> None:
+    headers = {} if sent is None else {CORRELATION_ID: sent}
     record = Record(SEARCH_REQUESTS, 0, 1, b"k", b"{", headers)
     ReplyPublisher(outbox, "fake:1", everywhere).publish_rejection(
         record, None, Rejected(Code.EVENT_UNREADABLE, "not JSON")

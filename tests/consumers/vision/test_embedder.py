@@ -31,7 +31,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def eyes(pool: ThreadPoolExecutor, colours: ColourExtractor) -> ImageEmbedder:
+def embedder(pool: ThreadPoolExecutor, colours: ColourExtractor) -> ImageEmbedder:
     return ImageEmbedder(GridEncoder(), colours, DecodeLimits(), pool)
 
 
@@ -67,21 +67,21 @@ class Watched:
     object_size: int = GridEncoder.object_size
     style_size: int = GridEncoder.style_size
     boxes: list[Box] = field(default_factory=list)
-    shown: list[EncoderInput] = field(default_factory=list)
+    inputs: list[EncoderInput] = field(default_factory=list)
 
     def prepare(self, image: Image.Image, box: Box) -> NDArray[np.uint8]:
         self.boxes.append(box)
         return self.grid.prepare(image, box)
 
     def run(self, batch: Sequence[EncoderInput]) -> NDArray[np.float32]:
-        self.shown.extend(batch)
+        self.inputs.extend(batch)
         return self.grid.run(batch)
 
 
-def test_a_look_has_three_unit_parts_and_the_facts(eyes: ImageEmbedder, red: bytes) -> None:
-    [look] = eyes.embed([red])
+def test_a_look_has_three_unit_parts_and_the_facts(embedder: ImageEmbedder, red: bytes) -> None:
+    [look] = embedder.embed([red])
     assert isinstance(look, Look)
-    assert look.vector.shape == (look_size(eyes.encoder),) == (48 + 16 + 64,)
+    assert look.vector.shape == (look_size(embedder.encoder),) == (48 + 16 + 64,)
     assert [np.linalg.norm(part) for part in np.split(look.vector, [48, 64])] == pytest.approx([1, 1, 1], abs=1e-4)
     assert (look.colours, look.palette[0].hex) == (("red",), "#ff0000")
     assert (look.width, look.height) == (300, 200)
@@ -89,8 +89,8 @@ def test_a_look_has_three_unit_parts_and_the_facts(eyes: ImageEmbedder, red: byt
     assert decode(look.thumbnail, DecodeLimits()).image.size == (96, 64)
 
 
-def test_one_bad_picture_never_fails_the_others(eyes: ImageEmbedder, red: bytes) -> None:
-    good, bad, also_good = eyes.embed([red, b"not a picture", red])
+def test_one_bad_picture_never_fails_the_others(embedder: ImageEmbedder, red: bytes) -> None:
+    good, bad, also_good = embedder.embed([red, b"not a picture", red])
     assert isinstance(good, Look)
     assert isinstance(bad, Rejected)
     assert bad.code == Code.IMAGE_FORMAT
@@ -98,19 +98,19 @@ def test_one_bad_picture_never_fails_the_others(eyes: ImageEmbedder, red: bytes)
     assert np.array_equal(good.vector, also_good.vector)
 
 
-def test_bad_pictures_alone_need_no_encoder(eyes: ImageEmbedder) -> None:
-    assert [type(one) for one in eyes.embed([b"", b"?"])] == [Rejected, Rejected]
+def test_bad_pictures_alone_need_no_encoder(embedder: ImageEmbedder) -> None:
+    assert [type(one) for one in embedder.embed([b"", b"?"])] == [Rejected, Rejected]
 
 
-def test_no_pictures_give_no_looks(eyes: ImageEmbedder) -> None:
-    assert eyes.embed([]) == []
+def test_no_pictures_give_no_looks(embedder: ImageEmbedder) -> None:
+    assert embedder.embed([]) == []
 
 
-def test_a_crop_counts_for_its_own_picture(eyes: ImageEmbedder, encode: Encode) -> None:
+def test_a_crop_counts_for_its_own_picture(embedder: ImageEmbedder, encode: Encode) -> None:
     image = Image.new("RGB", (200, 100), "red")
     image.paste("blue", (100, 0, 200, 100))
     right = Crop(x=0.5, y=0, w=0.5, h=1)
-    whole, part = eyes.embed([encode(image)] * 2, [None, right])
+    whole, part = embedder.embed([encode(image)] * 2, [None, right])
     assert isinstance(whole, Look)
     assert isinstance(part, Look)
     assert (set(whole.colours), part.colours) == ({"red", "blue"}, ("blue",))
@@ -123,7 +123,7 @@ def test_the_encoder_is_shown_a_photo_twice_and_a_studio_picture_once(
     noise = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
     encoder = Watched()
     ImageEmbedder(encoder, colours, DecodeLimits(), pool).embed([encode(Image.fromarray(noise)), red])
-    photo, studio = encoder.shown
+    photo, studio = encoder.inputs
     assert (photo.studio, len(photo.views)) == (False, 2)
     assert (studio.studio, len(studio.views)) == (True, 1)
     assert np.array_equal(photo.views[0], encoder.prepare(Image.fromarray(noise), (0, 0, 200, 100)))
@@ -147,13 +147,13 @@ def test_the_views_of_a_crop_lie_within_it(
             50 + 50 * MIDDLE_SIDE_SHARE,
         ]
     )
-    [photo] = encoder.shown
+    [photo] = encoder.inputs
     assert np.array_equal(photo.views[0], encoder.prepare(Image.fromarray(noise[:, 100:]), (0, 0, 100, 100)))
 
 
-def test_crops_must_match_the_pictures(eyes: ImageEmbedder, red: bytes) -> None:
+def test_crops_must_match_the_pictures(embedder: ImageEmbedder, red: bytes) -> None:
     with pytest.raises(ValueError, match="shorter"):
-        eyes.embed([red, red], [None])
+        embedder.embed([red, red], [None])
 
 
 def test_a_vector_that_is_not_finite_is_rejected(
@@ -179,13 +179,13 @@ def test_a_weighted_dot_product_is_the_weighted_sum_of_cosines(shares: tuple[flo
     query, hit = np.concatenate(units, axis=1).astype(np.float32)
     weights = Weights(object=shares[0], style=shares[1], colour=shares[2])
     cosines = [unit[0] @ unit[1] for unit in units]
-    wanted = np.dot(shares, cosines) / sum(shares)
-    assert weight_look(query, weights, 5, 3) @ hit == pytest.approx(wanted, abs=1e-5)
+    expected = np.dot(shares, cosines) / sum(shares)
+    assert weight_look(query, weights, 5, 3) @ hit == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("intent", INTENTS)
-def test_a_look_scores_one_against_itself(intent: str, eyes: ImageEmbedder, red: bytes) -> None:
-    [look] = eyes.embed([red])
+def test_a_look_scores_one_against_itself(intent: str, embedder: ImageEmbedder, red: bytes) -> None:
+    [look] = embedder.embed([red])
     assert isinstance(look, Look)
     weights = {str(name): weights for name, weights in INTENTS.items()}[intent]
     assert weight_look(look.vector, weights, 48, 16) @ look.vector == pytest.approx(1, abs=1e-4)

@@ -38,8 +38,8 @@ def test_the_same_seed_gives_the_same_pictures_and_another_seed_others() -> None
 
 
 def test_they_are_unlike_each_other() -> None:
-    seen = np.stack([small(picture) for picture in null_pictures(96) if not is_studio(picture)])
-    alike = seen @ seen.T - 2 * np.eye(len(seen))
+    thumbnails = np.stack([small(picture) for picture in null_pictures(96) if not is_studio(picture)])
+    alike = thumbnails @ thumbnails.T - 2 * np.eye(len(thumbnails))
     assert abs(np.mean(alike[alike > -1])) < 0.1
     assert np.median(alike.max(1)) < 0.8
     assert alike.max() < 0.99

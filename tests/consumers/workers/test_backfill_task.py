@@ -44,7 +44,7 @@ class System:
     """Two generations' workers over one log of records."""
 
     register: FileGenerationRegister
-    told: Counter[str] = field(default_factory=Counter)
+    runs: Counter[str] = field(default_factory=Counter)
     """Outcomes by the event's id and the record with which it first came."""
     dead: list[Record] = field(default_factory=list)
     log: deque[Record] = field(default_factory=deque)
@@ -60,7 +60,7 @@ class System:
 
     def report(self, record: Record, event: Event | None, failure: Failure) -> None:
         """An outcome of a failure."""
-        self.told[run_of(record)] += 1
+        self.runs[run_of(record)] += 1
 
     def handle(self, number: int, record: Record, result: Failure | None) -> None:
         """What the worker of a generation does with a record."""
@@ -71,7 +71,7 @@ class System:
         if failure is not None:
             router.route(record, parsed.event, failure)
         elif parsed.event is not None and ownership.reports_outcomes(parsed.event.time):
-            self.told[run_of(record)] += 1
+            self.runs[run_of(record)] += 1
 
 
 def run_of(record: Record) -> str:
@@ -100,12 +100,12 @@ def register(tmp_path: Path) -> FileGenerationRegister:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(stories, min_size=1, max_size=5))
 def test_each_event_has_one_outcome_whichever_generation_fails_and_however_often_it_is_replayed(
-    register: FileGenerationRegister, told: list[Story]
+    register: FileGenerationRegister, runs: list[Story]
 ) -> None:
     system = System(register)
-    for n, story in enumerate(told):
+    for n, story in enumerate(runs):
         play(system, f"event-{n}", story)
-    assert set(system.told.values()) == {1}
+    assert set(system.runs.values()) == {1}
 
 
 def play(system: System, name: str, story: Story) -> None:
@@ -123,7 +123,7 @@ def play(system: System, name: str, story: Story) -> None:
             for number in (1, 2):
                 system.handle(number, record, story.results[number - 1][min(attempt, 3)])
             attempt += 1
-        assert system.told[f"{name}/{run}"] == 1
+        assert system.runs[f"{name}/{run}"] == 1
         if len(system.dead) == before:
             return
         [letter] = system.dead[before:]

@@ -15,8 +15,8 @@ from infra.encoder import EncoderUnavailable
 from infra.qdrant.generations import Generation
 from schemas.envelope import Event
 from schemas.failures import Failure
-from tests.consumers.histories import delete
-from tests.consumers.runtime.handlers import Calls
+from tests.consumers.item_histories import delete
+from tests.consumers.runtime.handlers import FunctionHandler
 
 OLD, NEW = Generation(1, "old"), Generation(2, "new")
 
@@ -51,7 +51,7 @@ class Stage:
             self.handled.append((generation.encoder, len(events)))
             return {}
 
-        return Calls(handle)
+        return FunctionHandler(handle)
 
 
 @pytest.fixture(autouse=True)
@@ -109,13 +109,13 @@ def test_while_the_next_cannot_be_opened_the_old_one_goes_on(stage: Stage, job: 
 def test_a_watcher_that_dies_ends_the_worker_with_its_error(stage: Stage, job: GenerationSwitcher) -> None:
     stage.mistaken, stage.serving = True, NEW
 
-    def is_told() -> bool:
+    def is_announced() -> bool:
         try:
             return bool(job.handle([delete("a", 1)]))
         except ZeroDivisionError:
             return True
 
-    wait_until(is_told)
+    wait_until(is_announced)
     with pytest.raises(ZeroDivisionError):
         job.deferred_ids([])
 

@@ -22,7 +22,7 @@ from schemas.items import ItemDeleted
 from schemas.outcomes import ItemIndexed, ItemRejected, ItemRemoved, StepTimes
 from schemas.results import Hit, SearchResult, SearchTimes
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, SEARCH_RESULTS, SOCIAL_POSTS
-from tests.consumers.runtime.handlers import Calls
+from tests.consumers.runtime.handlers import FunctionHandler
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 WHO: dict[str, Any] = {"event_id": "e", "tenant": "default", "item_id": "i", "revision": 1}
@@ -105,7 +105,7 @@ def test_a_batch_is_counted_with_its_failures_and_in_flight_only_while_it_is_pro
         during.append(values(metrics, "lookstream_in_flight_records"))
         return {events[0].id: Rejected(Code.IMAGE_MISSING, "no")}
 
-    job = InstrumentedHandler(Calls(handle), metrics)
+    job = InstrumentedHandler(FunctionHandler(handle), metrics)
     job.handle([Event(ItemDeleted(item_id=f"{n}", revision=1)) for n in range(3)])
     job.mark_processed([Record(CATALOG_ITEMS, 0, n, b"", b"") for n in range(3)])
     assert during == [{("index",): 3}]
@@ -122,7 +122,7 @@ def test_a_batch_that_waits_for_a_dependency_is_not_in_flight() -> None:
         raise Unavailable("away, for the test")
 
     with pytest.raises(Unavailable):
-        InstrumentedHandler(Calls(away), metrics).handle([Event(ItemDeleted(item_id="a", revision=1))])
+        InstrumentedHandler(FunctionHandler(away), metrics).handle([Event(ItemDeleted(item_id="a", revision=1))])
     assert values(metrics, "lookstream_in_flight_records") == {}
 
 
@@ -142,12 +142,12 @@ def test_the_time_for_which_a_worker_holds_and_how_far_it_is_behind_are_told(kaf
         for n in range(5):
             sink.send(CATALOG_ITEMS, "one", Event(ItemDeleted(item_id=f"{n}", revision=1)))
         sink.flush()
-        while not (taken := source.poll_batch(2, 0.1).records):
+        while not (batch := source.poll_batch(2, 0.1).records):
             pass
         pulse = InstrumentedHeartbeat(Quiet(), source, metrics, clock)
         for clock.seconds, state in ((0, READY), (1, HOLDING), (3, HOLDING), (4, READY), (9, READY)):
             pulse.beat(state)
-    assert len(taken) == 2
+    assert len(batch) == 2
     assert values(metrics, "lookstream_waiting_seconds_total") == {("index",): 3}
     assert values(metrics, "lookstream_consumer_lag_records") == {("index", CATALOG_ITEMS): 3}
 
@@ -176,12 +176,12 @@ class Quiet:
         """Nothing."""
 
 
-def asked(live: int, seen: list[int]) -> Callable[[], IndexStatus]:
+def status_source(live: int, counts: list[int]) -> Callable[[], IndexStatus]:
     def status() -> IndexStatus:
-        seen.append(live)
-        if len(seen) == 2:
+        counts.append(live)
+        if len(counts) == 2:
             raise Unavailable("away, for the test")
-        if len(seen) == 3:
+        if len(counts) == 3:
             raise IndexDamaged("damaged, for the test")
         return IndexStatus("fake:1", 8, live, 2, 1, 4_096)
 
@@ -189,15 +189,15 @@ def asked(live: int, seen: list[int]) -> Callable[[], IndexStatus]:
 
 
 def test_the_index_is_asked_now_and_then_how_large_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics, clock, seen = WorkerMetrics("index"), Clock(), list[int]()
+    metrics, clock, counts = WorkerMetrics("index"), Clock(), list[int]()
 
     class Index:
-        status = staticmethod(asked(7, seen))
+        status = staticmethod(status_source(7, counts))
 
     gauge = IndexGauge(Index(), metrics, clock)  # type: ignore[arg-type]
     for clock.seconds in (0, 5, 20, 21, 40, 60):
         gauge.update()
-    assert len(seen) == 4
+    assert len(counts) == 4
     assert values(metrics, "lookstream_index_points") == {("index",): 7}
     assert values(metrics, "lookstream_index_unindexed_points") == {("index",): 2}
     assert values(metrics, "lookstream_index_bytes") == {("index",): 4_096}

@@ -54,8 +54,8 @@ def collector() -> Iterator[tuple[TraceSettings, list[Span]]]:
 
     class Collector(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["Content-Length"])))
-            spans.extend(one for r in told.resource_spans for s in r.scope_spans for one in s.spans)
+            export = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["Content-Length"])))
+            spans.extend(one for r in export.resource_spans for s in r.scope_spans for one in s.spans)
             self.send_response(200)
             self.end_headers()
 
@@ -89,10 +89,10 @@ def item(extra: Mapping[str, str]) -> tuple[Event, Event]:
     times = StepTimes(
         event_time=CAME, received_at=CAME + timedelta(milliseconds=40), decoded=30, encoded=70, written=5
     )
-    told = ItemIndexed(
+    export = ItemIndexed(
         event_id="e-1", tenant="default", item_id="i", source="catalog", revision=1, images=1, times=times
     )
-    return cause, Event(told)
+    return cause, Event(export)
 
 
 def milliseconds(span: Span) -> tuple[int, int]:
@@ -157,9 +157,9 @@ def test_an_event_that_is_sent_begins_a_trace_or_goes_on_with_the_one_that_it_ha
     with collector() as (settings, spans), tracing(settings, "lookstream-test") as spans_to:
         assert spans_to is not None
         sent = [spans_to.sent(event, "catalog.items") for event in (fresh, given)]
-        asked = CALLER_TRACEPARENT.set(GIVEN)
+        token = CALLER_TRACEPARENT.set(GIVEN)
         sent.append(spans_to.sent(fresh, "catalog.items"))
-        CALLER_TRACEPARENT.reset(asked)
+        CALLER_TRACEPARENT.reset(token)
     assert [span.name for span in spans] == ["send catalog.items"] * 3
     assert spans[0].parent_span_id == b""
     assert sent[0].extra["correlation-id"] == "c"
@@ -180,11 +180,11 @@ def test_one_trace_leads_from_the_command_to_the_answer(kafka: KafkaSettings) ->
                 client.wait("q")
             record = next(record for _ in range(50) if (record := reader.poll(0.2)))
             reader.close()
-        asked = from_record("q", record.key, record.value, record.headers, record.timestamp_ms)
+        token = from_record("q", record.key, record.value, record.headers, record.timestamp_ms)
         with tracing(settings, "lookstream-query") as theirs:
             assert theirs is not None
             traced = TracingSink(Sent(), theirs)
-            traced.watch(lambda _events: {})([asked])
+            traced.watch(lambda _events: {})([token])
             traced.send(SEARCH_RESULTS, "q", Event(SearchResult(request_id="q", status="no_match")))
     by_name = {span.name: span for span in spans}
     assert by_name["search"].trace_id == by_name["send search.requests"].trace_id

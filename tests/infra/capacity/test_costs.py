@@ -28,12 +28,12 @@ def test_a_plan_costs_its_nodes_disks_and_workers() -> None:
 
 
 @given(LOADS, st.floats(10, 1e6))
-def test_a_budget_holds_what_it_says_and_hardly_more(wanted: CapacityTarget, budget: float) -> None:
-    held = items_within(budget, wanted, MeasuredConstants(), PRICES)
+def test_a_budget_holds_what_it_says_and_hardly_more(target: CapacityTarget, budget: float) -> None:
+    held = items_within(budget, target, MeasuredConstants(), PRICES)
 
     def cost(items: float) -> float:
-        changes = wanted.changes * items / wanted.items
-        return costs_of(make_plan(replace(wanted, items=items, changes=changes), MeasuredConstants()), PRICES).total
+        changes = target.changes * items / target.items
+        return costs_of(make_plan(replace(target, items=items, changes=changes), MeasuredConstants()), PRICES).total
 
     if held:
         assert cost(held) <= budget

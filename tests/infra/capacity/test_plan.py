@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from infra.capacity.constants import MeasuredConstants, read_measured
 from infra.capacity.plan import NODE_GB, NODE_POINTS, USED, CapacityPlan, CapacityTarget, make_plan
 from infra.config.errors import BadInput
-from tests.end_to_end import forked
+from tests.end_to_end import forked_cli
 
 ROOT = Path(__file__).parents[3]
 BILLION = CapacityTarget(items=1e9, searches=2_000, changes=400)
@@ -34,27 +34,27 @@ def sizes(plan: CapacityPlan) -> list[float]:
 
 
 @given(LOADS)
-def test_nodes_hold_what_they_are_given_and_workers_do_what_comes(wanted: CapacityTarget) -> None:
-    plan, measured = make_plan(wanted, MeasuredConstants()), MeasuredConstants()
+def test_nodes_hold_what_they_are_given_and_workers_do_what_comes(target: CapacityTarget) -> None:
+    plan, measured = make_plan(target, MeasuredConstants()), MeasuredConstants()
     if not plan.embedded:
         assert plan.memory_gb <= plan.nodes * NODE_GB * USED * 1.000001
-        assert wanted.points * wanted.replicas <= plan.nodes * NODE_POINTS * 1.000001
+        assert target.points * target.replicas <= plan.nodes * NODE_POINTS * 1.000001
         assert plan.shards >= 12
         assert plan.shards * plan.copies >= plan.nodes, "no node is left without a shard"
-        assert plan.copies >= wanted.replicas
-    assert wanted.searches <= plan.query_workers * measured.searches_a_second
-    assert wanted.changes <= plan.index_workers * measured.photos_a_second
+        assert plan.copies >= target.replicas
+    assert target.searches <= plan.query_workers * measured.searches_a_second
+    assert target.changes <= plan.index_workers * measured.photos_a_second
     assert plan.item_partitions >= plan.index_workers
     assert plan.request_partitions >= plan.query_workers
 
 
 @given(LOADS, st.floats(1.5, 20))
-def test_a_larger_load_never_needs_less(wanted: CapacityTarget, times: float) -> None:
+def test_a_larger_load_never_needs_less(target: CapacityTarget, times: float) -> None:
     more = replace(
-        wanted, items=wanted.items * times, searches=wanted.searches * times, changes=wanted.changes * times
+        target, items=target.items * times, searches=target.searches * times, changes=target.changes * times
     )
     pairs = zip(
-        sizes(make_plan(wanted, MeasuredConstants())), sizes(make_plan(more, MeasuredConstants())), strict=True
+        sizes(make_plan(target, MeasuredConstants())), sizes(make_plan(more, MeasuredConstants())), strict=True
     )
     assert all(larger >= smaller for smaller, larger in pairs)
 
@@ -109,15 +109,15 @@ def test_a_file_that_is_no_benchmark_is_named(tmp_path: Path, text: str) -> None
 
 
 def lookstream(*words: str) -> "subprocess.CompletedProcess[str]":
-    return forked.run(["plan", *words], {**os.environ, "COLUMNS": "100"}, ROOT, 60)
+    return forked_cli.run(["plan", *words], {**os.environ, "COLUMNS": "100"}, ROOT, 60)
 
 
 def test_the_command_tells_people_and_programs_the_same() -> None:
     words = ("--items", "1e9", "--searches", "2000/s", "--p95", "200ms", "--freshness", "1s")
-    shown, told = lookstream(*words), json.loads(lookstream(*words, "--json").stdout)
-    assert shown.returncode == 0
-    assert f"{told['nodes']} nodes, {told['shards']} shards" in shown.stdout
-    assert "mind:" in shown.stdout
+    printed, document = lookstream(*words), json.loads(lookstream(*words, "--json").stdout)
+    assert printed.returncode == 0
+    assert f"{document['nodes']} nodes, {document['shards']} shards" in printed.stdout
+    assert "mind:" in printed.stdout
 
 
 def test_the_plan_in_the_documentation_is_what_the_command_says() -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from infra.config.kafka import KafkaSettings
-from tests.answering import Answering, answering
+from tests.scripted_query_worker import RunQueryWorker, run_query_worker
 
 
 @pytest.fixture
-def answer(kafka: KafkaSettings) -> Answering:
+def answer(kafka: KafkaSettings) -> RunQueryWorker:
     """`with answer(respond): ...` runs a query worker that answers with `respond`."""
-    return lambda respond: answering(kafka, respond)
+    return lambda respond: run_query_worker(kafka, respond)

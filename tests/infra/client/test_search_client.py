@@ -17,28 +17,28 @@ from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
 
-Answering = Callable[[Callable[[SearchRequest], list[SearchResult]]], AbstractContextManager[None]]
+RunQueryWorker = Callable[[Callable[[SearchRequest], list[SearchResult]]], AbstractContextManager[None]]
 
 
 def request(deadline_ms: int = 10_000) -> SearchRequest:
     return SearchRequest(request_id=str(uuid.uuid4()), item_id="7", deadline_ms=deadline_ms)
 
 
-def result_of(asked: SearchRequest) -> SearchResult:
-    return SearchResult(request_id=asked.request_id, status="no_match", message="nothing like it")
+def result_of(sent: SearchRequest) -> SearchResult:
+    return SearchResult(request_id=sent.request_id, status="no_match", message="nothing like it")
 
 
-def test_an_answer_finds_the_one_who_asked(kafka: KafkaSettings, answer: Answering) -> None:
-    with answer(lambda asked: [result_of(asked)]), SearchClient(kafka) as client:
-        asked = request()
-        assert client.search(asked) == result_of(asked)
+def test_an_answer_finds_the_one_who_asked(kafka: KafkaSettings, answer: RunQueryWorker) -> None:
+    with answer(lambda sent: [result_of(sent)]), SearchClient(kafka) as client:
+        sent = request()
+        assert client.search(sent) == result_of(sent)
 
 
-def test_several_searches_in_flight_are_answered_in_any_order(kafka: KafkaSettings, answer: Answering) -> None:
+def test_several_searches_in_flight_are_answered_in_any_order(kafka: KafkaSettings, answer: RunQueryWorker) -> None:
     held: list[SearchRequest] = []
 
-    def shuffled(asked: SearchRequest) -> list[SearchResult]:
-        held.append(asked)
+    def shuffled(sent: SearchRequest) -> list[SearchResult]:
+        held.append(sent)
         if len(held) < 5:
             return []
         batch = random.Random(1).sample(held, len(held))
@@ -51,13 +51,13 @@ def test_several_searches_in_flight_are_answered_in_any_order(kafka: KafkaSettin
     assert [one.request_id for one in found] == [one.request_id for one in requests]
 
 
-def test_the_answers_of_others_are_passed_over(kafka: KafkaSettings, answer: Answering) -> None:
-    def crowd(asked: SearchRequest) -> list[SearchResult]:
-        return [result_of(request()), result_of(asked), result_of(asked), result_of(request())]
+def test_the_answers_of_others_are_passed_over(kafka: KafkaSettings, answer: RunQueryWorker) -> None:
+    def crowd(sent: SearchRequest) -> list[SearchResult]:
+        return [result_of(request()), result_of(sent), result_of(sent), result_of(request())]
 
     with answer(crowd), SearchClient(kafka) as client:
-        for asked in (request(), request()):
-            assert client.search(asked).request_id == asked.request_id
+        for sent in (request(), request()):
+            assert client.search(sent).request_id == sent.request_id
 
 
 def test_no_answer_by_the_deadline_is_said_in_one_sentence(kafka: KafkaSettings) -> None:
@@ -67,14 +67,14 @@ def test_no_answer_by_the_deadline_is_said_in_one_sentence(kafka: KafkaSettings)
 
 def test_a_request_carries_where_its_answer_goes(kafka: KafkaSettings) -> None:
     reader = TopicReader(kafka, SEARCH_REQUESTS)
-    asked = request(deadline_ms=50)
+    sent = request(deadline_ms=50)
     with SearchClient(kafka, grace_s=0) as client:
         with pytest.raises(NoAnswer):
-            client.search(asked)
+            client.search(sent)
         record = reader.poll(5)
     reader.close()
     assert record is not None
-    assert record.key == asked.request_id.encode()
+    assert record.key == sent.request_id.encode()
     assert record.headers[CORRELATION_ID] == record.key
     assert record.headers[REPLY_TO] == SEARCH_RESULTS.encode()
     assert (record.headers[REPLY_PARTITION] or b"").isdigit()

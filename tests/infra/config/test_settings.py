@@ -18,7 +18,7 @@ def only_the_tests_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("LOOKSTREAM_KAFKA_FETCH_WAIT_MS", "soon", "LOOKSTREAM_KAFKA_FETCH_WAIT_MS"),
         ("LOOKSTREAM_QDRANT_GRPC_PORT", "99999999", "LOOKSTREAM_QDRANT_GRPC_PORT"),
@@ -27,11 +27,11 @@ def only_the_tests_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LOOKSTREAM_KAFKA_BOOTSTRP", "k:1", "did you mean LOOKSTREAM_KAFKA_BOOTSTRAP?"),
     ],
 )
-def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as refused:
         read_settings()
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_every_setting_is_described(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,10 +110,10 @@ def secret_keys() -> Iterator[tuple[str, str]]:
 def queries() -> dict[str, str]:
     """Every query of the dashboard and of the alerts, by what it is for."""
     panels = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-    shown = {
+    parts = {
         f"{panel['title']} {target['refId']}": target["expr"] for panel in panels for target in panel["targets"]
     }
-    return shown | {rule["alert"]: rule["expr"] for group in RULES["groups"] for rule in group["rules"]}
+    return parts | {rule["alert"]: rule["expr"] for group in RULES["groups"] for rule in group["rules"]}
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def watching(targets: Sequence[str], folder: Path, rules: Path = RULES_FILE) -> 
     """A Prometheus that reads these targets each second; its address."""
     assert PROMETHEUS
     folder.mkdir()
-    tell_targets(folder, targets)
+    write_targets(folder, targets)
     found = [{"files": [str(folder / TARGETS)], "refresh_interval": "1s"}]
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -74,7 +74,7 @@ def _is_ready(url: str) -> bool:
     return True
 
 
-def tell_targets(folder: Path, targets: Sequence[str]) -> None:
+def write_targets(folder: Path, targets: Sequence[str]) -> None:
     """Have the Prometheus of this folder read these targets from now on."""
     draft = folder / f"{TARGETS}.new"
     draft.write_text(json.dumps([{"targets": list(targets)}]))
@@ -87,7 +87,7 @@ def alerts(prometheus: str) -> list[Alert]:
 
 
 def ask(prometheus: str, path: str, **words: str) -> list[dict[str, Any]]:
-    with urlopen(f"{prometheus}/api/v1/{path}?{urlencode(words)}") as told:
-        data = json.loads(told.read())["data"]
+    with urlopen(f"{prometheus}/api/v1/{path}?{urlencode(words)}") as response:
+        data = json.loads(response.read())["data"]
     found: list[dict[str, Any]] = data["result"] if "result" in data else data["alerts"]
     return found

@@ -10,7 +10,7 @@ from tests.infra.deploy.deploy_files import DEPLOY, RULES, queries
 FROM_PROMETHEUS = {"up"}
 
 
-def told_metrics() -> set[str]:
+def exposed_metrics() -> set[str]:
     """The names of all samples that there can be."""
     worker = WorkerMetrics("index")
     ItemMetrics(worker.registry)
@@ -25,7 +25,7 @@ def told_metrics() -> set[str]:
 def test_every_query_asks_for_metrics_that_are_told(what: str) -> None:
     words = set(re.findall(r"\b((?:lookstream|process)_\w+|up)\b(?=[{\[)\s]|$)", queries()[what]))
     assert words
-    assert words - told_metrics() == set()
+    assert words - exposed_metrics() == set()
 
 
 def test_every_alert_is_explained_to_whoever_is_woken() -> None:

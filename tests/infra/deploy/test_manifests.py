@@ -171,8 +171,8 @@ def test_every_qdrant_is_one_that_the_program_accepts() -> None:
         assert [int(part) for part in tag.removeprefix("v").split(".")[:2]] >= list(MIN_VERSION)
     floor = ".".join(map(str, MIN_VERSION))
     for page in ("README.md", "docs/operate.md"):
-        told = re.findall(r"Qdrant[^.|]{0,40}?(\d+\.\d+) or newer", (ROOT / page).read_text())
-        assert set(told) == {floor}, page
+        versions = re.findall(r"Qdrant[^.|]{0,40}?(\d+\.\d+) or newer", (ROOT / page).read_text())
+        assert set(versions) == {floor}, page
 
 
 def test_applying_again_changes_nothing_that_cannot_be_changed() -> None:

@@ -62,6 +62,6 @@ def test_the_same_seed_gives_the_same_axes() -> None:
 
 def test_training_stops_when_nobody_takes_more() -> None:
     start = np.eye(24, 8, dtype=np.float32)
-    taken = list(islice(train_head(planted(), start, Recipe(epochs=10**9)), 2))
-    assert [epoch.number for epoch in taken] == [1, 2]
+    scores = list(islice(train_head(planted(), start, Recipe(epochs=10**9)), 2))
+    assert [epoch.number for epoch in scores] == [1, 2]
     assert (start == np.eye(24, 8)).all()

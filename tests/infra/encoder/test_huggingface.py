@@ -36,9 +36,9 @@ def vector(encoder: Encoder, picture: Image.Image, box: Box = FULL) -> NDArray[n
 def own_output(folder: Path, picture: Image.Image) -> Any:
     """What transformers itself says about the picture, with nothing of ours between."""
     model = AutoModel.from_pretrained(folder).eval()
-    seen = AutoImageProcessor.from_pretrained(folder, backend="pil")(images=picture, return_tensors="pt")
+    inputs = AutoImageProcessor.from_pretrained(folder, backend="pil")(images=picture, return_tensors="pt")
     with torch.inference_mode():
-        return getattr(model, "get_image_features", model)(**seen, output_hidden_states=True)
+        return getattr(model, "get_image_features", model)(**inputs, output_hidden_states=True)
 
 
 @pytest.mark.parametrize(
@@ -47,22 +47,22 @@ def own_output(folder: Path, picture: Image.Image) -> Any:
 )
 def test_the_object_part_is_the_models_own_summary(kind: str, picture: Image.Image, tmp_path: Path) -> None:
     encoder = open_encoder(str(save(kind, tmp_path / kind)), EXACT)
-    wanted = normalize(own_output(tmp_path / kind, picture).pooler_output.flatten(1))[0].numpy()
-    assert vector(encoder, picture)[: encoder.object_size] == pytest.approx(wanted, abs=1e-4)
+    expected = normalize(own_output(tmp_path / kind, picture).pooler_output.flatten(1))[0].numpy()
+    assert vector(encoder, picture)[: encoder.object_size] == pytest.approx(expected, abs=1e-4)
 
 
 def test_an_image_tower_without_a_summary_gives_the_mean_of_its_patches(
     picture: Image.Image, tmp_path: Path
 ) -> None:
     encoder = open_encoder(str(save("siglip-without-head", tmp_path)), EXACT)
-    wanted = normalize(own_output(tmp_path, picture).last_hidden_state.mean(1))[0].numpy()
-    assert vector(encoder, picture)[: encoder.object_size] == pytest.approx(wanted, abs=1e-4)
+    expected = normalize(own_output(tmp_path, picture).last_hidden_state.mean(1))[0].numpy()
+    assert vector(encoder, picture)[: encoder.object_size] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_vit_without_a_pooler_gives_its_class_token(picture: Image.Image, tmp_path: Path) -> None:
     encoder = open_encoder(str(save("vit-without-pooler", tmp_path)), EXACT)
-    wanted = normalize(own_output(tmp_path, picture).last_hidden_state[:, 0])[0].numpy()
-    assert vector(encoder, picture)[: encoder.object_size] == pytest.approx(wanted, abs=1e-4)
+    expected = normalize(own_output(tmp_path, picture).last_hidden_state[:, 0])[0].numpy()
+    assert vector(encoder, picture)[: encoder.object_size] == pytest.approx(expected, abs=1e-4)
 
 
 def test_padding_does_not_count(picture: Image.Image, tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ def test_plain_http_is_refused_unless_allowed(port: int) -> None:
 
 
 def test_an_address_goes_on_the_wire_in_ascii() -> None:
-    asked = check_url("https://B\u00fccher.Example/\u00e4 b?q=\u00fc", ImageSettings())
-    assert asked == ("xn--bcher-kva.example", "https://xn--bcher-kva.example:443/%C3%A4%20b?q=%C3%BC")
+    checked = check_url("https://B\u00fccher.Example/\u00e4 b?q=\u00fc", ImageSettings())
+    assert checked == ("xn--bcher-kva.example", "https://xn--bcher-kva.example:443/%C3%A4%20b?q=%C3%BC")
 
 
 def test_only_the_hosts_of_a_list_are_asked_where_there_is_one() -> None:

@@ -29,14 +29,14 @@ def breakers(clock: Clock) -> CircuitBreakers:
 
 def ask(breakers: CircuitBreakers, *codes: Code | None, host: str = "slow.test", seconds: float = 8) -> list[bool]:
     """Ask for pictures that come to these failures, or none; whether the host was let be asked for each."""
-    asked = []
+    times = []
     for code in codes:
-        asked.append(False)
+        times.append(False)
         with suppress(Failure), breakers.guard(host, seconds):
-            asked[-1] = True
+            times[-1] = True
             if code is not None:
                 raise Failure(code, "as told")
-    return asked
+    return times
 
 
 LATE = Code.IMAGE_TIMEOUT
@@ -61,8 +61,8 @@ def test_for_the_hasty_answers_make_good_for_timeouts_slowly(clock: Clock, code:
     rarely = [LATE, *[code] * 20]
     assert all(ask(breakers, *rarely * 10))
     often = [LATE, *[code] * 9]
-    asked = ask(breakers, *often * 10)
-    assert asked.index(False) == 41  # 5 timeouts, less 36 answers at a twentieth each, are 3.2
+    times = ask(breakers, *often * 10)
+    assert times.index(False) == 41  # 5 timeouts, less 36 answers at a twentieth each, are 3.2
 
 
 def test_after_its_rest_one_picture_tries_whether_it_is_back(breakers: CircuitBreakers, clock: Clock) -> None:

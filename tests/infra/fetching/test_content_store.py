@@ -84,9 +84,9 @@ def test_only_the_user_may_read_what_is_kept(tmp_path: Path) -> None:
         LocalContentStore(tmp_path / "data" / "pictures").put("ana", RED)
     finally:
         os.umask(before)
-    kept = tmp_path / "data" / "pictures"
-    assert [path for path in kept.rglob("*") if path.stat().st_mode & 0o077] == []
-    assert not kept.stat().st_mode & 0o077
+    stored = tmp_path / "data" / "pictures"
+    assert [path for path in stored.rglob("*") if path.stat().st_mode & 0o077] == []
+    assert not stored.stat().st_mode & 0o077
 
 
 def test_what_a_killed_process_has_left_goes_after_an_hour(tmp_path: Path) -> None:
@@ -115,9 +115,9 @@ def test_a_process_that_is_killed_while_it_writes_leaves_whole_pictures(tmp_path
         while len(files_in(tmp_path)) < 5:
             time.sleep(0.002)
         process.kill()
-    kept = [path for path in files_in(tmp_path) if not path.name.startswith(".")]
-    assert kept
-    assert [path.name for path in kept if sha256(path.read_bytes()).hexdigest() != path.name] == []
+    stored = [path for path in files_in(tmp_path) if not path.name.startswith(".")]
+    assert stored
+    assert [path.name for path in stored if sha256(path.read_bytes()).hexdigest() != path.name] == []
 
 
 def test_a_data_folder_that_was_removed_says_to_send_the_item_again(tmp_path: Path) -> None:

@@ -76,15 +76,15 @@ def test_readers_never_see_half_a_picture_while_writers_are_killed(tmp_path: Pat
         for writer in writers:
             writer.start()
         until = time.monotonic() + 20
-        seen = 0
-        while seen < 200 and time.monotonic() < until:
+        hits = 0
+        while hits < 200 and time.monotonic() < until:
             for n in range(7):
-                kept = cache.find(f"https://a.test/{n}")
-                if kept is not None:
-                    seen += 1
-                    assert kept.body == bytes([int(kept.etag) % 256]) * 20_000
+                cached = cache.find(f"https://a.test/{n}")
+                if cached is not None:
+                    hits += 1
+                    assert cached.body == bytes([int(cached.etag) % 256]) * 20_000
         for writer in writers:
             writer.kill()
             writer.join()
-        found += seen
+        found += hits
     assert found >= 400

@@ -169,10 +169,10 @@ def test_a_picture_that_has_not_changed_is_not_sent_again(port: int, tmp_path: P
     with images(cache=tmp_path / "kept") as opened:
         ref = at(port, path)
         assert [opened.fetch(ref), opened.fetch(ref)] == [PICTURE, PICTURE]
-        [kept] = (tmp_path / "kept").iterdir()
-        kept.unlink()
+        [file] = (tmp_path / "kept").iterdir()
+        file.unlink()
         assert opened.fetch(ref) == PICTURE
-        kept.write_bytes(kept.read_bytes().replace(b"pretended", b"corrupted"))
+        file.write_bytes(file.read_bytes().replace(b"pretended", b"corrupted"))
         assert opened.fetch(ref) == PICTURE, "a file that is not whole counts as none"
 
 

@@ -19,16 +19,16 @@ from tests.infra.fetching.picture_host import PICTURE, Handler, assert_fails, at
 class Counted(Handler):
     """Counts how often it is asked for what."""
 
-    asked: ClassVar[list[str]] = []
+    requests: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
-        self.asked.append(self.path)
+        self.requests.append(self.path)
         super().do_GET()
 
 
 @pytest.fixture
 def counted() -> Iterator[int]:
-    Counted.asked.clear()
+    Counted.requests.clear()
     with serving(Counted) as port:
         yield port
 
@@ -38,15 +38,15 @@ def of(ref: ImageRef, event: str = "event") -> tuple[str, ImageRef]:
     return event, ref
 
 
-def fetch_ahead(ahead: Prefetch, wanted: Sequence[tuple[str, ImageRef]]) -> list[bytes | Failure]:
+def fetch_ahead(ahead: Prefetch, named_refs: Sequence[tuple[str, ImageRef]]) -> list[bytes | Failure]:
     """What was begun and what was not, in order."""
-    found = {n: picture for wave in ahead.fetch_waves(wanted) for n, picture in wave.items()}
-    return [found[n] for n in range(len(wanted))]
+    found = {n: picture for wave in ahead.fetch_waves(named_refs) for n, picture in wave.items()}
+    return [found[n] for n in range(len(named_refs))]
 
 
-def wait_for_asked(number: int) -> None:
+def wait_for_requests(number: int) -> None:
     until = time.monotonic() + 30
-    while len(Counted.asked) < number:
+    while len(Counted.requests) < number:
         assert time.monotonic() < until
         time.sleep(0.01)
 
@@ -57,11 +57,11 @@ def test_what_was_begun_is_fetched_once_and_given_to_whoever_asks_first(counted:
         ahead = Prefetch(opened)
         ahead.begin(refs[:2])
         ahead.begin(refs[:2])
-        wait_for_asked(1)
+        wait_for_requests(1)
         assert fetch_ahead(ahead, refs) == [PICTURE, b"a", PICTURE]
-        assert sorted(Counted.asked) == ["/ok.png", "/png-as-bytes"]
+        assert sorted(Counted.requests) == ["/ok.png", "/png-as-bytes"]
         assert fetch_ahead(ahead, refs[:1]) == [PICTURE]  # it was given away
-    assert Counted.asked.count("/ok.png") == 2
+    assert Counted.requests.count("/ok.png") == 2
 
 
 def test_another_event_gets_what_is_at_the_address_after_it_came(counted: int) -> None:
@@ -69,9 +69,9 @@ def test_another_event_gets_what_is_at_the_address_after_it_came(counted: int) -
     with images() as opened:
         ahead = Prefetch(opened)
         ahead.begin([of(at(counted, "/ok.png"), "older")])
-        wait_for_asked(1)
+        wait_for_requests(1)
         assert fetch_ahead(ahead, [of(at(counted, "/ok.png"), "newer")]) == [PICTURE]
-    assert Counted.asked == ["/ok.png", "/ok.png"]
+    assert Counted.requests == ["/ok.png", "/ok.png"]
 
 
 def test_a_failure_ahead_is_the_batchs_failure(counted: int) -> None:
@@ -80,7 +80,7 @@ def test_a_failure_ahead_is_the_batchs_failure(counted: int) -> None:
         ahead.begin([of(at(counted, "/503"))])
         [failure] = fetch_ahead(ahead, [of(at(counted, "/503"))])
     assert_fails(failure, TryLater, Code.IMAGE_UNREACHABLE)
-    assert Counted.asked == ["/503"]
+    assert Counted.requests == ["/503"]
 
 
 def test_what_nobody_asks_for_is_forgotten(counted: int) -> None:
@@ -88,11 +88,11 @@ def test_what_nobody_asks_for_is_forgotten(counted: int) -> None:
     with images() as opened:
         ahead = Prefetch(opened, clock=lambda: now[0])
         ahead.begin([of(at(counted, "/ok.png"))])
-        wait_for_asked(1)
+        wait_for_requests(1)
         now[0] = FORGET_SECONDS + 1
         ahead.begin([])
         assert fetch_ahead(ahead, [of(at(counted, "/ok.png"))]) == [PICTURE]
-    assert len(Counted.asked) == 2
+    assert len(Counted.requests) == 2
 
 
 def test_nothing_more_is_begun_when_there_is_no_room(counted: int) -> None:
@@ -100,9 +100,9 @@ def test_nothing_more_is_begun_when_there_is_no_room(counted: int) -> None:
     with images() as opened:
         ahead = Prefetch(opened, AVERAGE_BYTES)
         ahead.begin(refs)
-        wait_for_asked(1)
+        wait_for_requests(1)
         assert fetch_ahead(ahead, refs[:1]) == [PICTURE]
-        assert Counted.asked == ["/ok.png"]
+        assert Counted.requests == ["/ok.png"]
         assert fetch_ahead(ahead, refs[1:]) == [PICTURE]
 
 

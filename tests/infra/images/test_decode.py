@@ -29,8 +29,8 @@ def halves(width: int = 60, height: int = 40) -> Image.Image:
     return image
 
 
-def near(pixel: object, wanted: tuple[int, int, int]) -> bool:
-    return bool(np.abs(np.array(pixel, float) - wanted).max() < 40)
+def near(pixel: object, expected: tuple[int, int, int]) -> bool:
+    return bool(np.abs(np.array(pixel, float) - expected).max() < 40)
 
 
 def rejected(data: bytes, limits: DecodeLimits = LIMITS, crop: Crop | None = None) -> Rejected:
@@ -99,7 +99,7 @@ def test_what_is_no_picture_says_so(data: bytes, code: Code) -> None:
 def test_a_refusal_tells_nothing_of_the_bytes_nor_of_this_process(start: bytes) -> None:
     for rest in (b"TOPSECRET-CA", b"\x00\x00\x00\x0dIHDRTOPSECRET", b"\x00\x00\x00\x0dTOPSECRET-CA"):
         message = rejected(start + rest).message
-        assert not any(told in message for told in ("SECRET", "b'", "BytesIO", "0x"))
+        assert not any(secret in message for secret in ("SECRET", "b'", "BytesIO", "0x"))
 
 
 def test_the_narrowest_crop_that_a_float_can_be_is_refused_as_too_small(encode: Encode) -> None:

@@ -42,7 +42,7 @@ def quarters(width: int, height: int) -> Image.Image:
     return image
 
 
-def seen(data: bytes) -> tuple[Colour, Colour]:
+def colours_of(data: bytes) -> tuple[Colour, Colour]:
     """The colours in the left and in the right half of an encoded picture."""
     image = decode(data, DecodeLimits()).image
     assert image.mode == "RGB"
@@ -74,33 +74,35 @@ def near(one: ArrayLike, other: ArrayLike, by: float = 2) -> bool:
 
 @pytest.mark.parametrize(("depth", "sample"), [(1, 1), (2, 2), (4, 7), (8, 77), (16, 0x4D4D)])
 def test_a_grey_png_of_any_depth_keeps_its_brightness(depth: int, sample: int) -> None:
-    left, right = seen(png(depth, GREY, [sample], [0]))
+    left, right = colours_of(png(depth, GREY, [sample], [0]))
     assert near(left, [sample / (2**depth - 1) * 255] * 3, by=1)
     assert right == (0, 0, 0)
 
 
 def test_a_png_of_48_bits_keeps_its_colours() -> None:
-    assert near(seen(png(16, RGB, [0x4080, 0x8000, 0xFFFF], [0xC000, 0, 0])), ((64, 128, 255), (192, 0, 0)))
+    assert near(colours_of(png(16, RGB, [0x4080, 0x8000, 0xFFFF], [0xC000, 0, 0])), ((64, 128, 255), (192, 0, 0)))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 def test_a_palette_of_any_size_gives_its_colours(depth: int) -> None:
-    assert seen(png(depth, PALETTE, [0], [1], PLTE=bytes([*RED, *BLUE]))) == (RED, BLUE)
+    assert colours_of(png(depth, PALETTE, [0], [1], PLTE=bytes([*RED, *BLUE]))) == (RED, BLUE)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
 def test_parts_that_cannot_be_seen_are_white_and_half_seen_ones_paler(depth: int) -> None:
     full, half = 2**depth - 1, 2 ** (depth - 1)
-    assert near(seen(png(depth, RGB_ALPHA, [full, 0, 0, full], [full, 0, 0, 0])), (RED, WHITE))
-    assert near(seen(png(depth, RGB_ALPHA, [full, 0, 0, half], [0, 0, 0, half])), ((255, 127, 127), (127,) * 3))
-    assert near(seen(png(depth, GREY_ALPHA, [0, half], [0, 0])), ((127,) * 3, WHITE))
+    assert near(colours_of(png(depth, RGB_ALPHA, [full, 0, 0, full], [full, 0, 0, 0])), (RED, WHITE))
+    assert near(
+        colours_of(png(depth, RGB_ALPHA, [full, 0, 0, half], [0, 0, 0, half])), ((255, 127, 127), (127,) * 3)
+    )
+    assert near(colours_of(png(depth, GREY_ALPHA, [0, half], [0, 0])), ((127,) * 3, WHITE))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
 def test_a_grey_that_is_named_transparent_becomes_white(depth: int) -> None:
     sample = 2**depth // 3
-    assert seen(png(depth, GREY, [sample], [sample + 1], tRNS=struct.pack(">H", sample)))[0] == WHITE
-    left, right = seen(png(depth, GREY, [sample], [2**depth - 1], tRNS=struct.pack(">H", 2**depth - 1)))
+    assert colours_of(png(depth, GREY, [sample], [sample + 1], tRNS=struct.pack(">H", sample)))[0] == WHITE
+    left, right = colours_of(png(depth, GREY, [sample], [2**depth - 1], tRNS=struct.pack(">H", 2**depth - 1)))
     assert near(left, [sample / (2**depth - 1) * 255] * 3, by=1)
     assert right == WHITE
 
@@ -108,29 +110,29 @@ def test_a_grey_that_is_named_transparent_becomes_white(depth: int) -> None:
 @pytest.mark.parametrize("depth", [8, 16])
 def test_a_colour_that_is_named_transparent_becomes_white(depth: int) -> None:
     green = [0, 200 << depth - 8, 3 << depth - 8]
-    assert near(seen(png(depth, RGB, green, [0, 0, 0], tRNS=struct.pack(">HHH", *green))), (WHITE, (0, 0, 0)))
+    assert near(colours_of(png(depth, RGB, green, [0, 0, 0], tRNS=struct.pack(">HHH", *green))), (WHITE, (0, 0, 0)))
 
 
 def test_a_palette_with_transparent_entries_becomes_white_there(encode: Encode) -> None:
     colours = bytes([*RED, *BLUE])
-    assert near(seen(png(4, PALETTE, [0], [1], PLTE=colours, tRNS=b"\xff\x00")), (RED, WHITE))
-    assert near(seen(png(4, PALETTE, [0], [1], PLTE=colours, tRNS=b"\x80\xff")), ((255, 127, 127), BLUE))
-    assert seen(encode(halves((*RED, 255), (0, 0, 0, 0), "RGBA"), "GIF")) == (RED, WHITE)
+    assert near(colours_of(png(4, PALETTE, [0], [1], PLTE=colours, tRNS=b"\xff\x00")), (RED, WHITE))
+    assert near(colours_of(png(4, PALETTE, [0], [1], PLTE=colours, tRNS=b"\x80\xff")), ((255, 127, 127), BLUE))
+    assert colours_of(encode(halves((*RED, 255), (0, 0, 0, 0), "RGBA"), "GIF")) == (RED, WHITE)
 
 
 def test_alpha_of_a_webp_becomes_white(encode: Encode) -> None:
     image = halves((*RED, 255), (*BLUE, 0), "RGBA")
-    assert near(seen(encode(image, "WEBP", lossless=True, exact=True)), (RED, WHITE))
+    assert near(colours_of(encode(image, "WEBP", lossless=True, exact=True)), (RED, WHITE))
 
 
 def test_a_grey_jpeg_keeps_its_brightness(encode: Encode) -> None:
-    assert near(seen(encode(halves(77, 200, "L"), "JPEG")), ((77,) * 3, (200,) * 3))
+    assert near(colours_of(encode(halves(77, 200, "L"), "JPEG")), ((77,) * 3, (200,) * 3))
 
 
 def test_a_cmyk_jpeg_as_adobe_writes_it_keeps_its_colours(encode: Encode) -> None:
     data = encode(halves((0, 255, 255, 0), (255, 0, 0, 128), "CMYK"), "JPEG", quality=95)
     assert b"Adobe" in data, "this marker says that the inks are stored inverted"
-    assert near(seen(data), (RED, (0, 127, 127)))
+    assert near(colours_of(data), (RED, (0, 127, 127)))
 
 
 def test_an_ycck_jpeg_keeps_its_colours(encode: Encode) -> None:
@@ -138,14 +140,14 @@ def test_an_ycck_jpeg_keeps_its_colours(encode: Encode) -> None:
     inverted = Image.fromarray(np.dstack([255 - inks, np.zeros((40, 40), np.uint8)]), "CMYK")
     data = bytearray(encode(inverted, "JPEG", quality=95))
     data[data.index(b"Adobe") + len(b"Adobe") + 6] = 2
-    assert near(seen(bytes(data)), (RED, (0, 255, 255)), by=3)
+    assert near(colours_of(bytes(data)), (RED, (0, 255, 255)), by=3)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_the_first_frame_of_a_moving_picture_counts(kind: str, encode: Encode) -> None:
     frames = {"save_all": True, "append_images": [halves(BLUE, RED)], "duration": 50}
     data = encode(halves(RED, BLUE), kind, **frames, **({"lossless": True} if kind == "WEBP" else {}))
-    assert near(seen(data), (RED, BLUE))
+    assert near(colours_of(data), (RED, BLUE))
 
 
 def turned(image: Image.Image, turn: int, kind: str, encode: Encode) -> bytes:

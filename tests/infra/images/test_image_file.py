@@ -86,10 +86,12 @@ def test_no_other_decoder_is_ever_loaded() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@given(kind=st.sampled_from(KINDS), kept=st.integers(0, 120), more=st.binary(max_size=300))
-def test_whatever_follows_the_start_of_a_file_is_a_picture_or_a_refusal(kind: str, kept: int, more: bytes) -> None:
+@given(kind=st.sampled_from(KINDS), length=st.integers(0, 120), more=st.binary(max_size=300))
+def test_whatever_follows_the_start_of_a_file_is_a_picture_or_a_refusal(
+    kind: str, length: int, more: bytes
+) -> None:
     with suppress(Rejected):
-        decode(SMALL[kind][:kept] + more, DecodeLimits(max_pixels=1_000_000))
+        decode(SMALL[kind][:length] + more, DecodeLimits(max_pixels=1_000_000))
 
 
 def test_limits_of_single_formats_are_those_of_their_decoders() -> None:

@@ -134,8 +134,8 @@ def test_a_jpeg_without_its_last_bytes_is_decoded(
 @pytest.mark.parametrize("percent", [30, 60])
 def test_zeros_in_place_of_what_did_not_arrive_do_not_make_a_picture_whole(percent: int) -> None:
     whole = encoded(photo(320, 320), "JPEG")
-    kept = len(whole) * percent // 100
-    assert refusal(whole[:kept] + bytes(len(whole) - kept)).code == Code.IMAGE_UNREADABLE
+    length = len(whole) * percent // 100
+    assert refusal(whole[:length] + bytes(len(whole) - length)).code == Code.IMAGE_UNREADABLE
     assert difference(whole[:-2] + bytes(400), whole) < 1
 
 

@@ -23,18 +23,18 @@ def filled(offsets: Sequence[int], note: str = "") -> Assignment:
 
 
 def take_all(held: Assignment) -> list[int]:
-    taken = []
+    given_out = []
     while (record := held.take(lambda _record: True)) is not None:
-        taken.append(record.offset)
-    return taken
+        given_out.append(record.offset)
+    return given_out
 
 
 @given(OFFSETS, st.data())
 def test_the_next_owner_is_given_just_what_is_not_done(offsets: list[int], data: st.DataObject) -> None:
     held = filled(offsets)
-    taken = take_all(held)[: data.draw(st.integers(0, len(offsets)))]
-    held.open = dict.fromkeys(taken)
-    done = set(data.draw(st.lists(st.sampled_from(taken), unique=True))) if taken else set()
+    given_out = take_all(held)[: data.draw(st.integers(0, len(offsets)))]
+    held.open = dict.fromkeys(given_out)
+    done = set(data.draw(st.lists(st.sampled_from(given_out), unique=True))) if given_out else set()
     for offset in done:
         held.finish(offset)
     committed, note = held.progress()

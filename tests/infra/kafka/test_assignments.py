@@ -32,6 +32,6 @@ def test_a_batch_of_which_nothing_is_left_does_not_spoil_those_that_come_after_i
     left = given_out(held, 0).only([])
     held.drop([PLACE])
     held.add([PLACE])
-    taken = given_out(held, 0)
-    both = taken + held.owned(left)
-    assert held.owned(both).records == taken.records == [record(0)]
+    batch = given_out(held, 0)
+    both = batch + held.owned(left)
+    assert held.owned(both).records == batch.records == [record(0)]

@@ -60,16 +60,16 @@ def test_what_is_no_setting_of_librdkafka_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("passed", "said"),
+    ("passed", "message"),
     [
         ({"brokr.address.family": "v4"}, "`brokr.address.family`: No such configuration property"),
         ({"broker.address.family": "v7"}, "`broker.address.family`: Invalid value"),
     ],
 )
-def test_what_librdkafka_does_not_take_is_named(passed: dict[str, object], said: str) -> None:
+def test_what_librdkafka_does_not_take_is_named(passed: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError) as refused:
         security_settings(KafkaSettings.model_validate({"client": passed}))
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["{not json", '["a"]', '{"ssl.key.pem": ["a"]}', '{"acks": "canary"}'])
@@ -98,9 +98,9 @@ def test_secrets_among_the_passed_settings_are_masked_wherever_they_are_shown(
         "LOOKSTREAM_KAFKA_CLIENT", json.dumps({name: "canary-secret", "broker.address.family": "any"})
     )
     settings = read_settings()
-    shown = "".join(setting.value for setting in describe_settings(settings))
-    assert "any" in shown
-    for text in (shown, repr(settings), redaction(settings)("a canary-secret")):
+    described = "".join(setting.value for setting in describe_settings(settings))
+    assert "any" in described
+    for text in (described, repr(settings), redaction(settings)("a canary-secret")):
         assert "canary" not in text
     monkeypatch.setenv("LOOKSTREAM_NO_SUCH_SETTING", "1")
     assert redact_known("a canary-secret") == "a ***"

@@ -54,8 +54,8 @@ def test_the_page_on_reliability_shows_the_table() -> None:
     rows = re.findall(
         r"^\| (try again|taken away|fenced|the record's fault|fatal) \|.*\| (.*) \|$", PAGE.read_text(), re.M
     )
-    shown = {name: kind for kind, names in rows for name in re.findall(r"`(\w+)`", names)}
-    assert shown == {name: str(kind) for name, kind in ERROR_CLASSES.items()}
+    documented = {name: kind for kind, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert documented == {name: str(kind) for name, kind in ERROR_CLASSES.items()}
 
 
 def test_every_test_that_the_page_names_is_there() -> None:

@@ -41,10 +41,10 @@ def keys(records: list[Record]) -> set[str]:
     return {(record.key or b"").decode() for record in records}
 
 
-def take_all(source: EventSource, wanted: int, seconds: float = 15) -> list[Record]:
+def take_all(source: EventSource, count: int, seconds: float = 15) -> list[Record]:
     records: list[Record] = []
     until = time.monotonic() + seconds
-    while len(records) < wanted and time.monotonic() < until:
+    while len(records) < count and time.monotonic() < until:
         records += source.poll_batch(64, 0.05).records
     return records
 
@@ -124,10 +124,10 @@ def test_a_reader_sees_what_comes_after_it_was_made_and_a_rewound_one_everything
     whole.rewind()
     sink.send(ITEM_OUTCOMES, "late", event("late"))
     sink.flush()
-    seen = [record for record in (late.poll(2), late.poll(0.3)) if record is not None]
-    assert "late" in keys(seen)
-    all_seen = [record for record in (whole.poll(2), whole.poll(2)) if record is not None]
-    assert keys(all_seen) == {"early", "late"}
+    received = [record for record in (late.poll(2), late.poll(0.3)) if record is not None]
+    assert "late" in keys(received)
+    all_received = [record for record in (whole.poll(2), whole.poll(2)) if record is not None]
+    assert keys(all_received) == {"early", "late"}
     late.close()
     whole.close()
 
@@ -231,7 +231,7 @@ def test_security_settings_reach_the_client_in_its_own_words() -> None:
             ssl_ca=Path("/ca.pem"),
         )
     )
-    wanted = {
+    count = {
         "bootstrap.servers": "k:1",
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-512",
@@ -239,5 +239,5 @@ def test_security_settings_reach_the_client_in_its_own_words() -> None:
         "sasl.password": "secret",
         "ssl.ca.location": "/ca.pem",
     }
-    assert wanted.items() <= config.items()
+    assert count.items() <= config.items()
     assert "ssl.key.location" not in config

@@ -95,17 +95,17 @@ def test_a_token_is_renewed_before_it_ends(
 
 
 def test_a_wrong_secret_is_told_as_such(kafka: KafkaSettings) -> None:
-    told = refusal(kafka.model_copy(update={"oauth_client_secret": SecretStr("canary-other")}))
-    assert "the token endpoint gives no token for Kafka" in told
-    assert "no such client, or secret" in told, "what the provider says is passed on"
-    assert "LOOKSTREAM_KAFKA_OAUTH_CLIENT_SECRET" in told
-    assert "canary-other" not in told
+    message = refusal(kafka.model_copy(update={"oauth_client_secret": SecretStr("canary-other")}))
+    assert "the token endpoint gives no token for Kafka" in message
+    assert "no such client, or secret" in message, "what the provider says is passed on"
+    assert "LOOKSTREAM_KAFKA_OAUTH_CLIENT_SECRET" in message
+    assert "canary-other" not in message
 
 
 def test_a_token_endpoint_that_is_not_there_is_told_as_such(kafka: KafkaSettings) -> None:
-    told = refusal(kafka.model_copy(update={"oauth_endpoint": "http://127.0.0.1:1/token"}))
-    assert "the token endpoint gives no token for Kafka" in told
-    assert "LOOKSTREAM_KAFKA_OAUTH_ENDPOINT" in told
+    message = refusal(kafka.model_copy(update={"oauth_endpoint": "http://127.0.0.1:1/token"}))
+    assert "the token endpoint gives no token for Kafka" in message
+    assert "LOOKSTREAM_KAFKA_OAUTH_ENDPOINT" in message
 
 
 def test_a_token_that_the_brokers_do_not_believe_is_told_as_such(

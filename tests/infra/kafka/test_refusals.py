@@ -70,39 +70,39 @@ def test_a_user_with_the_right_password_is_let_in(node: ApacheNode) -> None:
 
 
 def test_a_wrong_password_is_told_as_such(node: ApacheNode) -> None:
-    told = refusal(kafka_of(node, KafkaUser.INDEX, password="another"))
-    assert f"Kafka at {node.bootstrap} refuses the sign-in as index" in told
-    assert "LOOKSTREAM_KAFKA_SASL_PASSWORD" in told
-    assert "another" not in told
+    message = refusal(kafka_of(node, KafkaUser.INDEX, password="another"))
+    assert f"Kafka at {node.bootstrap} refuses the sign-in as index" in message
+    assert "LOOKSTREAM_KAFKA_SASL_PASSWORD" in message
+    assert "another" not in message
 
 
 def test_a_client_that_does_not_sign_in_is_told_of_the_protocol(node: ApacheNode) -> None:
-    told = refusal(KafkaSettings(bootstrap=node.bootstrap))
-    assert "LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is PLAINTEXT" in told
+    message = refusal(KafkaSettings(bootstrap=node.bootstrap))
+    assert "LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is PLAINTEXT" in message
 
 
 def test_tls_to_a_listener_without_it_is_told_of_the_protocol(node: ApacheNode) -> None:
-    told = refusal(KafkaSettings(bootstrap=node.bootstrap, security_protocol="SSL"))
-    assert "LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is SSL" in told
+    message = refusal(KafkaSettings(bootstrap=node.bootstrap, security_protocol="SSL"))
+    assert "LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is SSL" in message
 
 
 def test_a_certificate_that_nobody_vouches_for_is_told_as_such(tls_listener: str) -> None:
-    told = refusal(KafkaSettings(bootstrap=tls_listener, security_protocol="SSL"))
-    assert f"TLS to Kafka at {tls_listener} fails" in told
-    assert "LOOKSTREAM_KAFKA_SSL_CA" in told
+    message = refusal(KafkaSettings(bootstrap=tls_listener, security_protocol="SSL"))
+    assert f"TLS to Kafka at {tls_listener} fails" in message
+    assert "LOOKSTREAM_KAFKA_SSL_CA" in message
 
 
 def test_a_name_that_nobody_knows_is_told_as_such() -> None:
-    told = refusal(KafkaSettings(bootstrap="no-such-host.invalid:9092"))
-    assert "a name of a Kafka broker is not known" in told
-    assert "no-such-host.invalid" in told
+    message = refusal(KafkaSettings(bootstrap="no-such-host.invalid:9092"))
+    assert "a name of a Kafka broker is not known" in message
+    assert "no-such-host.invalid" in message
 
 
 def test_a_file_of_authorities_that_is_not_there_is_named() -> None:
-    told = refusal(
+    message = refusal(
         KafkaSettings.model_validate({"bootstrap": "k:1", "security_protocol": "SSL", "ssl_ca": "/no/ca.pem"})
     )
-    assert "ssl.ca.location failed" in told
+    assert "ssl.ca.location failed" in message
 
 
 def test_a_topic_that_may_not_be_created_is_named_with_the_command(node: ApacheNode) -> None:

@@ -21,8 +21,8 @@ def rights_table() -> str:
             groups.setdefault((right.resource, right.operations, right.prefixed), []).append(f"`{right.name}`")
         for (resource, operations, prefixed), names in groups.items():
             kind = f"{resource}s that begin with" if prefixed else resource
-            shown = "every topic" if len(names) == len(all_topics()) else f"{kind} {', '.join(names)}"
-            lines.append(f"| {part} | {shown} | {', '.join(operations)} |")
+            names_text = "every topic" if len(names) == len(all_topics()) else f"{kind} {', '.join(names)}"
+            lines.append(f"| {part} | {names_text} | {', '.join(operations)} |")
     return "\n".join(lines) + "\n"
 
 

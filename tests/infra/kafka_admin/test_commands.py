@@ -9,7 +9,7 @@ import pytest
 
 from infra.config.kafka import KafkaSettings
 from schemas.topics import FRAMING_BYTES, MAX_RECORD_BYTES, all_topics
-from tests.end_to_end import forked
+from tests.end_to_end import forked_cli
 
 ROOT = Path(__file__).parents[3]
 NEEDED = MAX_RECORD_BYTES + FRAMING_BYTES
@@ -20,7 +20,7 @@ def run(kafka: KafkaSettings, *words: str, code: int = 0, **settings: str) -> tu
     """What `lookstream topics` says on standard output and on standard error."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
     own = {"LOOKSTREAM_KAFKA_BOOTSTRAP": str(kafka.bootstrap), "LOOKSTREAM_KAFKA_PREFIX": kafka.prefix}
-    done = forked.run(["topics", *words], inherited | own | settings, ROOT, 120)
+    done = forked_cli.run(["topics", *words], inherited | own | settings, ROOT, 120)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout, done.stderr
@@ -33,10 +33,10 @@ def test_creating_again_changes_nothing(kafka: KafkaSettings) -> None:
 
 def test_what_is_missing_is_told_and_created(kafka: KafkaSettings) -> None:
     fresh = kafka.model_copy(update={"prefix": f"{kafka.prefix}fresh."})
-    _, told = run(fresh, "check", code=1)
-    assert f"missing: {fresh.prefix}catalog.items" in told
-    said, _ = run(fresh, "create")
-    assert said.startswith(f"created {len(all_topics())} topics: {fresh.prefix}catalog.items")
+    _, errors = run(fresh, "check", code=1)
+    assert f"missing: {fresh.prefix}catalog.items" in errors
+    printed, _ = run(fresh, "create")
+    assert printed.startswith(f"created {len(all_topics())} topics: {fresh.prefix}catalog.items")
     assert run(fresh, "check")[0] == "all topics are as they must be\n"
 
 
@@ -48,15 +48,15 @@ def test_what_differs_is_told_with_the_command_that_mends_it_and_mended(
     old = kafka.model_copy(update={"prefix": f"{kafka.prefix}old."})
     run(old, "create", LOOKSTREAM_KAFKA_RECORD_BYTES="900000")
     for words, code in ((("create",), 0), (("check",), 1)):
-        _, told = run(old, *words, code=code)
+        _, errors = run(old, *words, code=code)
         assert (
             f"{old.prefix}catalog.items: max.message.bytes is {900_000 + FRAMING_BYTES}, and must be {NEEDED}"
-            in told
+            in errors
         )
-        assert f"--entity-name {old.prefix}catalog.items --add-config max.message.bytes={NEEDED}" in told
-        assert "lookstream topics create --update" in told
-    said, _ = run(old, "create", "--update")
-    assert f"{old.prefix}catalog.items: max.message.bytes" in said
+        assert f"--entity-name {old.prefix}catalog.items --add-config max.message.bytes={NEEDED}" in errors
+        assert "lookstream topics create --update" in errors
+    printed, _ = run(old, "create", "--update")
+    assert f"{old.prefix}catalog.items: max.message.bytes" in printed
     assert run(old, "check")[0] == "all topics are as they must be\n"
 
 

@@ -6,10 +6,10 @@ from infra.local.ports import LOOPBACK, claim_port, find_free_port, is_listening
 
 
 def test_a_taken_port_is_left_alone() -> None:
-    with socket.socket() as taken:
-        taken.bind((LOOPBACK, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         assert is_listening((LOOPBACK, port))
         assert find_free_port(port) != port
         with claim_port(port) as other:

@@ -155,10 +155,10 @@ def test_a_child_that_no_restart_mends_is_told_once_and_the_others_go_on(
     os.kill(pids(worker)[0], signal.SIGKILL)
     assert watch_until(supervisor, lambda: len(pids(worker)) == 2, 60) == ["worker"]
     assert len(pids(misled)) == 1
-    told = capsys.readouterr().out
-    assert told.count("child cannot run") == 1
-    assert PERMANENT[code] in told
-    assert "reason=no" in told
+    printed = capsys.readouterr().out
+    assert printed.count("child cannot run") == 1
+    assert PERMANENT[code] in printed
+    assert "reason=no" in printed
 
 
 def test_pauses_grow_and_end_in_a_rare_try() -> None:
@@ -204,8 +204,8 @@ def test_it_works_as_process_1_of_a_container_and_reaps_orphans(tmp_path: Path) 
         cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    said = [line for line in done.stdout.splitlines() if "child died" not in line]
-    assert said == ["process 1", "revived", "no zombies", "stopped"]
+    lines = [line for line in done.stdout.splitlines() if "child died" not in line]
+    assert lines == ["process 1", "revived", "no zombies", "stopped"]
 
 
 def test_a_child_that_is_not_ready_in_time_is_named(supervisor: Supervisor) -> None:

@@ -19,8 +19,10 @@ TOKEN = "canary-of-the-metrics"
 
 def read(port: int, path: str = "/metrics", token: str | None = None) -> str:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)) as told:
-        return str(told.read().decode())
+    with urllib.request.urlopen(
+        urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+    ) as response:
+        return str(response.read().decode())
 
 
 def test_prometheus_reads_what_a_worker_has_counted() -> None:

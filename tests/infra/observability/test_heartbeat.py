@@ -15,12 +15,12 @@ from infra.local.health_checks import check_all
 from infra.local.supervisor import heartbeat_check
 from infra.local_state import LocalState
 from infra.observability.heartbeat import HeartbeatFile, WorkerState, is_alive, is_ready, last_beat, read_state
-from tests.end_to_end import forked
+from tests.end_to_end import forked_cli
 
 ROOT = Path(__file__).parents[3]
 
 
-def told(path: Path) -> WorkerState:
+def state_in(path: Path) -> WorkerState:
     state = read_state(path)
     assert state is not None
     return state
@@ -50,7 +50,11 @@ def test_a_worker_that_holds_is_alive_but_not_ready(tmp_path: Path) -> None:
     heartbeat.beat()
     assert is_ready(path, 60)
     heartbeat.beat("holding", "the index is away")
-    assert (told(path).state, told(path).why, told(path).pid) == ("holding", "the index is away", os.getpid())
+    assert (state_in(path).state, state_in(path).why, state_in(path).pid) == (
+        "holding",
+        "the index is away",
+        os.getpid(),
+    )
     assert is_alive(path, 60)
     assert not is_ready(path, 60)
     heartbeat.beat()
@@ -63,12 +67,12 @@ def test_the_file_is_written_when_the_state_changes_and_only_touched_otherwise(t
     path = tmp_path / "index.alive"
     heartbeat = HeartbeatFile(path)
     heartbeat.beat("holding", "one")
-    first, node = told(path), path.stat().st_ino
+    first, node = state_in(path), path.stat().st_ino
     age(path, 5)
     heartbeat.beat("holding", "one")
     assert path.stat().st_ino == node
     heartbeat.beat("holding", "two")
-    assert (told(path).why, told(path).since) == ("two", first.since)
+    assert (state_in(path).why, state_in(path).since) == ("two", first.since)
 
 
 def test_a_file_that_was_tidied_away_comes_back_and_none_is_written_where_nobody_looks(tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_a_worker_without_work_yet_does_not_count_as_started(tmp_path: Path) -> 
 
 def health(*words: str | Path, code: int, data: Path) -> str:
     environment = {**os.environ, "LOOKSTREAM_DATA": str(data)}
-    done = forked.run(["health", *map(str, words)], environment, ROOT, 60)
+    done = forked_cli.run(["health", *map(str, words)], environment, ROOT, 60)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -104,8 +108,8 @@ def health(*words: str | Path, code: int, data: Path) -> str:
 def test_the_command_answers_for_one_worker_with_its_exit_code(tmp_path: Path) -> None:
     path = tmp_path / "index.alive"
     HeartbeatFile(path).beat("holding", "the index is away")
-    said = json.loads(health(path, code=0, data=tmp_path))
-    assert (said["alive"], said["ready"], said["state"], said["why"]) == (
+    printed = json.loads(health(path, code=0, data=tmp_path))
+    assert (printed["alive"], printed["ready"], printed["state"], printed["why"]) == (
         True,
         False,
         "holding",
@@ -119,10 +123,10 @@ def test_the_command_answers_for_one_worker_with_its_exit_code(tmp_path: Path) -
 
 
 def test_where_nothing_runs_the_command_says_so_and_what_to_do(tmp_path: Path) -> None:
-    said = json.loads(health("--json", code=1, data=tmp_path))
-    assert not said["well"]
-    assert {check["part"] for check in said["checks"]} == {"kafka", "index"}
-    assert all("start `lookstream up`" in check["says"] for check in said["checks"])
+    printed = json.loads(health("--json", code=1, data=tmp_path))
+    assert not printed["well"]
+    assert {check["part"] for check in printed["checks"]} == {"kafka", "index"}
+    assert all("start `lookstream up`" in check["says"] for check in printed["checks"])
 
 
 def says(settings: Settings, part: str) -> tuple[bool, str]:
@@ -141,9 +145,9 @@ def test_each_part_of_a_system_is_judged_by_itself(kafka: KafkaSettings, tmp_pat
     assert "is away" in why
     assert says(settings, "query worker") == (False, "has written no heartbeat yet: wait, or see its log")
     heartbeat.beat()
-    assert says(settings, "index worker") == (True, f"is ready since {told(path).since}")
+    assert says(settings, "index worker") == (True, f"is ready since {state_in(path).since}")
     heartbeat.beat("holding", "the index is away")
-    assert says(settings, "index worker") == (False, f"is holding since {told(path).since}: the index is away")
+    assert says(settings, "index worker") == (False, f"is holding since {state_in(path).since}: the index is away")
     age(path, 100)
     assert re.match(r"has written no heartbeat for 1\d\d s", says(settings, "index worker")[1])
 

@@ -112,10 +112,10 @@ except RuntimeError:
 
 @pytest.mark.parametrize("format", ["json", "console"])
 def test_secrets_are_masked_in_every_value_trace_and_library(format: str) -> None:
-    said = logged(LEAKS, logs_format=format, logs_level="debug", qdrant_api_key="canary-secret")
-    assert "canary" not in said
-    assert said.count("Traceback") == 2
-    assert said.count("https://***@cdn.example/a.png?***") >= 6
+    output = logged(LEAKS, logs_format=format, logs_level="debug", qdrant_api_key="canary-secret")
+    assert "canary" not in output
+    assert output.count("Traceback") == 2
+    assert output.count("https://***@cdn.example/a.png?***") >= 6
     if format == "json":
-        lines = [line for line in said.splitlines() if line.startswith("{")]
+        lines = [line for line in output.splitlines() if line.startswith("{")]
         assert [json.loads(line)["event"] for line in lines][1] == "it broke"

@@ -18,7 +18,7 @@ SECRET = 'canary "1/2"\n?&'
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("see https://cdn.example/a.png?sig=canary&t=1 now", "see https://cdn.example/a.png?*** now"),
         ("https://ana:canary@cdn.example/a.png", "https://***@cdn.example/a.png"),
@@ -32,8 +32,8 @@ SECRET = 'canary "1/2"\n?&'
         ("http://[::1]:6333 and http://qdrant:6333/x", "http://[::1]:6333 and http://qdrant:6333/x"),
     ],
 )
-def test_credentials_and_queries_of_addresses_are_masked_and_nothing_else(text: str, shown: str) -> None:
-    assert Redaction()(text) == shown
+def test_credentials_and_queries_of_addresses_are_masked_and_nothing_else(text: str, expected: str) -> None:
+    assert Redaction()(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_secrets_are_known_even_where_the_settings_are_refused(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "printed"),
     [
         ("print_error('no canary-secret at https://a:canary@b/?canary')", "no *** at https://***@b/?***"),
         ("with report_errors(): raise RuntimeError('canary-secret')", "RuntimeError: ***"),
@@ -102,12 +102,12 @@ def test_secrets_are_known_even_where_the_settings_are_refused(monkeypatch: pyte
         ),
     ],
 )
-def test_errors_and_the_traces_of_crashes_are_masked(code: str, said: str) -> None:
+def test_errors_and_the_traces_of_crashes_are_masked(code: str, printed: str) -> None:
     environment = {**os.environ, "LOOKSTREAM_KAFKA_SASL_PASSWORD": "canary-secret"}
     script = f"from infra.console import print_error, report_errors\nsecret = 1\n{code}"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert said in done.stderr
+    assert printed in done.stderr
     # A trace shows the line of code that raised, which here holds the word itself.
     assert "canary" not in "\n".join(line for line in done.stderr.splitlines() if "RuntimeError('" not in line)

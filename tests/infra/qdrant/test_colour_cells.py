@@ -29,10 +29,10 @@ def test_lab_of_known_colours(code: str, lab: tuple[float, float, float]) -> Non
     assert hex_to_lab(code) == pytest.approx(lab, abs=0.05)
 
 
-@given(asked=codes, held=codes, distance=st.integers(1, 40))
-def test_a_colour_matches_within_its_distance_to_half_a_cell(asked: str, held: str, distance: int) -> None:
-    cells = filter_shades([f"{asked}~{distance}"])
-    apart = math.dist(hex_to_lab(asked), hex_to_lab(held))
+@given(query_colour=codes, held=codes, distance=st.integers(1, 40))
+def test_a_colour_matches_within_its_distance_to_half_a_cell(query_colour: str, held: str, distance: int) -> None:
+    cells = filter_shades([f"{query_colour}~{distance}"])
+    apart = math.dist(hex_to_lab(query_colour), hex_to_lab(held))
     found = lab_cell(hex_to_lab(held)) in cells
     assert found or apart > distance - HALF_DIAGONAL
     assert not found or apart < max(distance, HALF_DIAGONAL) + HALF_DIAGONAL

@@ -74,9 +74,14 @@ def written(index: EmbeddedIndex) -> dict[str, Point]:
 
 def test_status_tells_the_encoder_and_the_counts(index: EmbeddedIndex) -> None:
     written(index)
-    told = json.loads(run("status", "--json").stdout)
-    assert (told["fingerprint"], told["size"], told["live"], told["unindexed"]) == ("some encoder", SIZE, 3, 3)
-    assert told["calibration"] == {}
+    printed = json.loads(run("status", "--json").stdout)
+    assert (printed["fingerprint"], printed["size"], printed["live"], printed["unindexed"]) == (
+        "some encoder",
+        SIZE,
+        3,
+        3,
+    )
+    assert printed["calibration"] == {}
     assert re.search(r"^unindexed +3$", run("status").stdout, re.MULTILINE)
 
 
@@ -91,9 +96,9 @@ def test_status_shows_the_calibration_of_a_tenant(index: EmbeddedIndex) -> None:
 
 def test_optimise_waits_until_it_is_done(index: EmbeddedIndex) -> None:
     written(index)
-    told = run("optimise")
-    assert told.exit_code == 0
-    assert "3 points, 3 outside the graph" in told.stdout  # so few are compared one by one
+    printed = run("optimise")
+    assert printed.exit_code == 0
+    assert "3 points, 3 outside the graph" in printed.stdout  # so few are compared one by one
     assert not index.status().wanted
 
 

@@ -81,8 +81,8 @@ def test_every_field_of_a_condition_has_a_payload_index() -> None:
     used += conditions(counted)
     used += ModerationPolicy(frozenset("a"), frozenset("b")).visibility_conditions(restricted=False)
     named = {condition.field for condition in used if not isinstance(condition, OneOf | NoneOf)}
-    beside = {"category_source", "sha256", "duplicate_group", counted.name}
-    assert named | beside == {field.name for field in FIELDS}
+    others = {"category_source", "sha256", "duplicate_group", counted.name}
+    assert named | others == {field.name for field in FIELDS}
 
 
 def test_rows_hold_each_id_once_at_its_newest_version_in_runs_of_one_version() -> None:

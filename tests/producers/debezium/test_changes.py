@@ -30,7 +30,7 @@ from schemas.envelope import from_bytes, to_bytes
 from schemas.items import ImageRef, InlineImage, ItemDeleted, ItemPatched, ItemUpserted, UrlImage
 from schemas.topics import CATALOG_ITEMS, DAY, Topic
 from tests.kafka.shared import environment_of
-from tests.producers.conftest import running
+from tests.producers.conftest import run_command
 from tests.producers.feed_events import events_of
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -42,8 +42,8 @@ def placed(path: str) -> ImageRef:
 
 
 def event(op: str, at: int = 5, before: object = None, after: object = None, **more: object) -> bytes:
-    said = {"op": op, "before": before, "after": after, "source": {"ts_ms": at}, "ts_ms": at + 1} | more
-    return json.dumps(said).encode()
+    envelope = {"op": op, "before": before, "after": after, "source": {"ts_ms": at}, "ts_ms": at + 1} | more
+    return json.dumps(envelope).encode()
 
 
 def row(id: object = 1, **more: object) -> dict[str, object]:
@@ -451,8 +451,8 @@ def test_a_follower_that_was_killed_takes_up_the_commit_again_with_the_same_revi
     topics.put(b"not json", event("d", 7, before=row()))
     assert follow(topics, table, lambda tally: tally.sent == 3, lambda: 0.0).bad == 1
     records = topics.take(topics.items, 6)
-    told = [from_bytes(record.value or b"") for record in records]
-    revisions = [cast("ItemUpserted", body).revision for body in told]
+    item_events = [from_bytes(record.value or b"") for record in records]
+    revisions = [cast("ItemUpserted", body).revision for body in item_events]
     assert revisions == [5_000, 6_000, 6_001, 6_000, 6_001, 7_000], "the commit at 6 came again"
     assert [record.headers["ce_id"] for record in records[1:3]] == [r.headers["ce_id"] for r in records[3:5]]
     [dead] = topics.take(topics.dead, 1)
@@ -480,8 +480,8 @@ def test_a_quiet_topic_is_committed_to_its_end(topics: Topics, table: ChangeRead
     follow(topics, table, quiet, lambda: float(next(clock)))
     topics.put(event("c", 6, after=row(id=2)))
     assert follow(topics, table, lambda tally: tally.sent == 1, lambda: 0.0).sent == 1
-    told = [from_bytes(record.value or b"") for record in topics.take(topics.items, 2)]
-    assert [cast("ItemUpserted", body).item_id for body in told] == ["1", "2"]
+    item_events = [from_bytes(record.value or b"") for record in topics.take(topics.items, 2)]
+    assert [cast("ItemUpserted", body).item_id for body in item_events] == ["1", "2"]
 
 
 def test_the_command_follows_a_topic_until_ctrl_c(topics: Topics, tmp_path: Path) -> None:
@@ -491,12 +491,12 @@ def test_the_command_follows_a_topic_until_ctrl_c(topics: Topics, tmp_path: Path
         "LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "1000"
     }  # the local broker takes half of it to let one in
     command = [sys.executable, "-m", "lookstream", "ingest", "debezium", str(MAPPING), "--topic", topics.name]
-    with running(command, tmp_path, environment) as process:
+    with run_command(command, tmp_path, environment) as process:
         [record] = topics.take(topics.items, 1)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, printed = process.communicate(timeout=30)
     body = from_bytes(record.value or b"")
     assert isinstance(body, ItemUpserted)
     assert (body.title, body.images) == ("Mug", (UrlImage(url="https://x.org/a.png"),))
     assert process.returncode == 0
-    assert "stopped by Ctrl-C: sent 1 event" in said
+    assert "stopped by Ctrl-C: sent 1 event" in printed

@@ -108,9 +108,9 @@ def test_the_catalogue_file_reads_as_items_without_a_bad_row(catalogue: Catalogu
 def test_the_catalogue_file_has_the_columns_of_google_merchant(catalogue: Catalogue) -> None:
     with catalogue.products_file.open(newline="") as file:
         columns = csv.DictReader(file).fieldnames
-    wanted = {"id", "title", "image_link", "price", "availability", "product_type", "brand", "color", "link"}
+    column_names = {"id", "title", "image_link", "price", "availability", "product_type", "brand", "color", "link"}
     assert columns is not None
-    assert set(columns) == wanted
+    assert set(columns) == column_names
 
 
 def test_the_posts_read_as_items_of_their_creators(catalogue: Catalogue) -> None:

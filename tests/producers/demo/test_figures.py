@@ -63,7 +63,7 @@ def hit(item_id: str) -> Hit:
     )
 
 
-def answering(*items: str) -> Callable[[SearchRequest], SearchResult]:
+def run_query_worker(*items: str) -> Callable[[SearchRequest], SearchResult]:
     """A system that always gives these hits, whatever is asked."""
 
     def ask(request: SearchRequest) -> SearchResult:
@@ -111,39 +111,39 @@ def test_the_sample_has_as_many_products_as_asked_and_all_kinds_alike(catalogue:
 
 def test_first_hits_are_counted_by_kind_colour_and_product(catalogue: Catalogue) -> None:
     right, other = catalogue.products[0], catalogue.products[1]
-    answers = [search_by_photo(answering(item), catalogue, right) for item in (right.id, other.id)]
-    answers.append(search_by_photo(answering(), catalogue, right))
+    answers = [search_by_photo(run_query_worker(item), catalogue, right) for item in (right.id, other.id)]
+    answers.append(search_by_photo(run_query_worker(), catalogue, right))
     assert count_first_hits(answers) == FirstHits(queries=3, kind=1, colour=1, both=1, product=1)
 
 
 def test_hits_that_break_a_filter_are_noticed(catalogue: Catalogue) -> None:
-    trials = try_filters(answering(catalogue.products[0].id), catalogue)
+    trials = try_filters(run_query_worker(catalogue.products[0].id), catalogue)
     assert [trial.promise.kept for trial in trials] == [False, False, False, False]
     assert trials[0].promise.detail == "1 hits, 1 of them wrong"
 
 
 def test_no_hits_at_all_break_a_filter_promise_too(catalogue: Catalogue) -> None:
-    assert not any(trial.promise.kept for trial in try_filters(answering(), catalogue))
+    assert not any(trial.promise.kept for trial in try_filters(run_query_worker(), catalogue))
 
 
 def test_a_product_is_found_only_when_it_is_among_the_hits(catalogue: Catalogue) -> None:
-    wanted, other = catalogue.products[3], catalogue.products[4]
-    assert is_found(answering(other.id, wanted.id), catalogue, wanted)
-    assert not is_found(answering(other.id), catalogue, wanted)
+    target, other = catalogue.products[3], catalogue.products[4]
+    assert is_found(run_query_worker(other.id, target.id), catalogue, target)
+    assert not is_found(run_query_worker(other.id), catalogue, target)
 
 
 def test_the_json_has_the_figures_the_verdict_and_the_machine(figures: DemoFigures, tmp_path: Path) -> None:
     write_json(tmp_path / "demo.json", figures)
-    told = json.loads((tmp_path / "demo.json").read_text())
-    assert told["first_hits_right_share"] == 0.9
-    assert told["complaints"] == []
-    assert told["ingested"]["images_per_second"] == 15.0
-    assert told["machine"]["cores"] >= 1
-    assert "numpy" in told["versions"]
+    figures_file = json.loads((tmp_path / "demo.json").read_text())
+    assert figures_file["first_hits_right_share"] == 0.9
+    assert figures_file["complaints"] == []
+    assert figures_file["ingested"]["images_per_second"] == 15.0
+    assert figures_file["machine"]["cores"] >= 1
+    assert "numpy" in figures_file["versions"]
 
 
 def test_the_sheet_is_a_picture_with_queries_and_hits(catalogue: Catalogue, tmp_path: Path) -> None:
-    ask = answering(*(product.id for product in catalogue.products[:6]))
+    ask = run_query_worker(*(product.id for product in catalogue.products[:6]))
     photos: list[PhotoAnswer] = [search_by_photo(ask, catalogue, product) for product in catalogue.products[:5]]
     write_sheet(tmp_path / "demo.png", catalogue, photos, try_filters(ask, catalogue))
     with Image.open(tmp_path / "demo.png") as sheet:
@@ -153,10 +153,10 @@ def test_the_sheet_is_a_picture_with_queries_and_hits(catalogue: Catalogue, tmp_
 
 def test_the_report_says_what_is_wrong(figures: DemoFigures) -> None:
     console = Console(record=True, width=100, quiet=False, file=None, force_terminal=False)
-    with console.capture() as told:
+    with console.capture() as figures_file:
         print_report(console, replace(figures, promises=(PromiseCheck("a category filter", False, "2 hits"),)))
-    assert "9 of 10 (90.0%)" in told.get()
-    assert "a category filter: 2 hits" in told.get()
+    assert "9 of 10 (90.0%)" in figures_file.get()
+    assert "a category filter: 2 hits" in figures_file.get()
 
 
 @pytest.mark.parametrize(("products", "queries"), [(5, 1), (100_000, 1), (60, 0), (60, 61)])

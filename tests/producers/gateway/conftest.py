@@ -33,7 +33,7 @@ from producers.gateway.search_registry import HttpResult, SearchLimits, SearchSe
 from producers.gateway.server import Background, make_server
 from producers.gateway.uploads import Uploads
 from schemas.topics import MAX_RECORD_BYTES
-from tests.kafka.brokers import own_kafka
+from tests.kafka.brokers import open_kafka
 
 MakeClient = Callable[..., httpx.Client]
 SECONDS = 30
@@ -42,7 +42,7 @@ SECONDS = 30
 @pytest.fixture(scope="module")
 def kafka(kafka_server: str | None) -> Iterator[KafkaSettings]:
     """Topics for the tests of a file."""
-    with own_kafka() as kafka:
+    with open_kafka() as kafka:
         yield kafka
 
 
@@ -59,9 +59,9 @@ def make_client(kafka: KafkaSettings) -> Iterator[MakeClient]:
         ) -> httpx.Client:
             gateway = GatewaySettings.model_validate({"port": 0, **settings})
             guarded = GuardSettings(gateway, record_bytes)
-            doors = stack.enter_context(doors_of(kafka, guarded, store=store))
-            server = make_server(make_gateway_app(guarded, doors, check), gateway, ClientAddresses(gateway))
-            address = stack.enter_context(listening(server))
+            parts = stack.enter_context(gateway_parts_of(kafka, guarded, store=store))
+            server = make_server(make_gateway_app(guarded, parts, check), gateway, ClientAddresses(gateway))
+            address = stack.enter_context(serve_in_thread(server))
             return stack.enter_context(httpx.Client(base_url=address, timeout=SECONDS, trust_env=False))
 
         yield make
@@ -74,7 +74,7 @@ def client(make_client: MakeClient) -> httpx.Client:
 
 
 @contextmanager
-def doors_of(
+def gateway_parts_of(
     kafka: KafkaSettings, guarded: GuardSettings, *background: Background, store: ContentStore | None = None
 ) -> Iterator[GatewayParts]:
     """Doors to the broker, and to an index that is away."""
@@ -102,7 +102,7 @@ def doors_of(
 
 
 @contextmanager
-def listening(server: uvicorn.Server) -> Iterator[str]:
+def serve_in_thread(server: uvicorn.Server) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -59,5 +59,5 @@ def test_clients_behind_a_named_proxy_are_limited_each(
 
 def test_nobody_else_is_believed_who_the_client_is(make_client: MakeClient) -> None:
     client = make_client(per_minute=2)
-    seen = [client.post("/v1/search", json=[], headers={X_FORWARDED_FOR: f"203.0.113.{n}"}) for n in range(10)]
-    assert 429 in [response.status_code for response in seen]
+    responses = [client.post("/v1/search", json=[], headers={X_FORWARDED_FOR: f"203.0.113.{n}"}) for n in range(10)]
+    assert 429 in [response.status_code for response in responses]

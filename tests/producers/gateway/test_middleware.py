@@ -78,9 +78,9 @@ def test_without_its_token_a_gateway_answers_only_whether_it_is_well(make_client
 
 def test_who_sends_too_much_in_a_minute_is_told_to_wait(make_client: MakeClient) -> None:
     client = make_client(per_minute=3)
-    seen = [client.post("/v1/search", json=[]).status_code for _ in range(10)]  # a minute may end meanwhile
-    assert seen[:3] == [422, 422, 422]
-    assert 429 in seen
+    statuses = [client.post("/v1/search", json=[]).status_code for _ in range(10)]  # a minute may end meanwhile
+    assert statuses[:3] == [422, 422, 422]
+    assert 429 in statuses
     assert client.get("/healthz").status_code == 200
 
 
@@ -144,10 +144,10 @@ def test_a_picture_is_whatever_begins_like_one(client: httpx.Client) -> None:
 def test_a_requests_trace_is_known_where_its_events_are_sent(
     headers: list[tuple[bytes, bytes]], noted: str | None
 ) -> None:
-    seen: list[str | None] = []
+    statuses: list[str | None] = []
 
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        seen.append(await asyncio.to_thread(CALLER_TRACEPARENT.get))
+        statuses.append(await asyncio.to_thread(CALLER_TRACEPARENT.get))
 
     async def receive() -> Message:
         return {"type": "http.request"}
@@ -156,4 +156,4 @@ def test_a_requests_trace_is_known_where_its_events_are_sent(
         """Nobody listens."""
 
     asyncio.run(TracingMiddleware(app)({"type": "http", "headers": headers}, receive, send))
-    assert seen == [noted]
+    assert statuses == [noted]

@@ -36,7 +36,7 @@ def test_every_operation_tells_how_it_may_fail_and_as_what(client: httpx.Client)
         for method, operation in operations.items():
             responses = operation["responses"]
             assert {"400", "401", "403", "408", "413", "422", "429", "500", "503"} <= set(responses), (method, path)
-            failing = {status: told["content"] for status, told in responses.items() if status >= "400"}
+            failing = {status: described["content"] for status, described in responses.items() if status >= "400"}
             assert all(PROBLEM in content for content in failing.values()), (method, path)
     assert "HTTPValidationError" not in str(document["paths"])
     searched = document["paths"]["/v1/search"]["post"]["responses"]

@@ -24,7 +24,7 @@ from producers.gateway.middleware import GuardSettings
 from producers.gateway.readiness import Readiness, check_system
 from producers.gateway.server import Server, make_server
 from schemas.failures import Unavailable
-from tests.producers.gateway.conftest import doors_of, listening
+from tests.producers.gateway.conftest import gateway_parts_of, serve_in_thread
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -85,10 +85,10 @@ class Failing:
 def test_a_thread_that_fails_makes_the_gateway_unwell_and_ends_it_with_its_trace(kafka: KafkaSettings) -> None:
     settings, reader = GatewaySettings(port=0), Failing()
     follower = TopicListener(reader, lambda _record: None)
-    with doors_of(kafka, GuardSettings(settings), follower) as doors:
-        app = make_gateway_app(GuardSettings(settings), doors, lambda: None)
+    with gateway_parts_of(kafka, GuardSettings(settings), follower) as parts:
+        app = make_gateway_app(GuardSettings(settings), parts, lambda: None)
         server = Patient(make_server(app, settings, ClientAddresses(settings), [follower]).config, [follower])
-        with listening(server) as address, httpx.Client(base_url=address, trust_env=False) as client:
+        with serve_in_thread(server) as address, httpx.Client(base_url=address, trust_env=False) as client:
             assert client.get("/healthz").status_code == 200
             reader.may_fail.set()
             while follower.failure is None:

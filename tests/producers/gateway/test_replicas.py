@@ -12,8 +12,8 @@ from schemas.items import ItemUpserted
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS
-from tests.answering import Answering, Responder
 from tests.producers.gateway.conftest import MakeClient
+from tests.scripted_query_worker import Responder, RunQueryWorker
 
 ASYNC = {"Prefer": "respond-async"}
 ITEM = {"item_id": "a", "title": "A disc", "images": [{"kind": "url", "url": "https://shop.example/a.png"}]}
@@ -21,23 +21,23 @@ SHOP = [{"token": "shop-a-long-secret", "uses": ["search", "write"], "tenants": 
 OTHER = [{"token": "other-a-long-secret", "uses": ["search", "write"], "tenants": ["other"]}]
 
 
-def counting(asked: list[SearchRequest], may_answer: threading.Event | None = None) -> Responder:
+def count_requests(requests: list[SearchRequest], may_answer: threading.Event | None = None) -> Responder:
     """Answers that nothing was found, and keeps what was asked."""
 
     def answer(request: SearchRequest) -> list[SearchResult]:
-        asked.append(request)
+        requests.append(request)
         if may_answer is not None:
             assert may_answer.wait(30)
-        return [SearchResult(request_id=request.request_id, status="no_match", message=f"search {len(asked)}")]
+        return [SearchResult(request_id=request.request_id, status="no_match", message=f"search {len(requests)}")]
 
     return answer
 
 
-def test_an_answer_is_come_back_to_at_another_gateway(make_client: MakeClient, answer: Answering) -> None:
+def test_an_answer_is_come_back_to_at_another_gateway(make_client: MakeClient, answer: RunQueryWorker) -> None:
     first, second = make_client(), make_client()
-    asked: list[SearchRequest] = []
+    requests: list[SearchRequest] = []
     may_answer = threading.Event()
-    with answer(counting(asked, may_answer)):
+    with answer(count_requests(requests, may_answer)):
         accepted = first.post("/v1/search", json={"item_id": "a"}, headers=ASYNC)
         threading.Timer(0.5, may_answer.set).start()
         while_it_waits = second.get(accepted.headers["Location"])
@@ -45,35 +45,35 @@ def test_an_answer_is_come_back_to_at_another_gateway(make_client: MakeClient, a
     assert [result.status_code for result in (accepted, while_it_waits, afterwards)] == [202, 200, 200]
     assert while_it_waits.json() == afterwards.json()
     assert while_it_waits.json()["request_id"] == accepted.json()["request_id"]
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def test_a_search_that_is_sent_again_to_another_gateway_is_asked_once(
-    make_client: MakeClient, answer: Answering
+    make_client: MakeClient, answer: RunQueryWorker
 ) -> None:
     clients = [make_client() for _ in range(3)]
-    asked: list[SearchRequest] = []
+    requests: list[SearchRequest] = []
     key = {"Idempotency-Key": "again"}
-    with answer(counting(asked)):
+    with answer(count_requests(requests)):
         answers = [client.post("/v1/search", json={"item_id": "a"}, headers=key) for client in clients]
         other = clients[1].post("/v1/search", json={"item_id": "b"}, headers=key)
         elsewhere = make_client().post("/v1/search", json={"item_id": "b"}, headers=key)
     assert len({response.text for response in answers}) == 1, [response.text for response in answers]
-    assert len(asked) == 1
+    assert len(requests) == 1
     assert (other.status_code, elsewhere.status_code) == (422, 422)
 
 
 def test_of_searches_that_reach_many_gateways_at_a_time_one_is_asked(
-    make_client: MakeClient, answer: Answering
+    make_client: MakeClient, answer: RunQueryWorker
 ) -> None:
     clients = [make_client() for _ in range(3)]
-    asked: list[SearchRequest] = []
+    requests: list[SearchRequest] = []
     answers: list[httpx.Response] = []
 
     def send(client: httpx.Client) -> None:
         answers.append(client.post("/v1/search", json={"item_id": "a", "request_id": "at-once"}))
 
-    with answer(counting(asked)):
+    with answer(count_requests(requests)):
         threads = [threading.Thread(target=send, args=(client,)) for client in clients * 3]
         for thread in threads:
             thread.start()
@@ -81,19 +81,19 @@ def test_of_searches_that_reach_many_gateways_at_a_time_one_is_asked(
             thread.join()
     assert {response.status_code for response in answers} == {200}
     assert len({response.text for response in answers}) == 1
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def test_a_search_that_nobody_answered_is_asked_again_at_another_gateway(
-    make_client: MakeClient, answer: Answering
+    make_client: MakeClient, answer: RunQueryWorker
 ) -> None:
     request, key = {"item_id": "a", "deadline_ms": 50}, {"Idempotency-Key": "unanswered"}
     assert make_client().post("/v1/search", json=request, headers=key).status_code == 504
-    asked: list[SearchRequest] = []
+    requests: list[SearchRequest] = []
     second = make_client()
-    with answer(counting(asked)):
+    with answer(count_requests(requests)):
         assert second.post("/v1/search", json=request, headers=key).status_code == 200
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def test_an_item_that_is_sent_again_to_another_gateway_is_one_event(
@@ -123,15 +123,15 @@ def test_an_item_that_is_sent_again_to_another_gateway_is_one_event(
     assert event.revision == receipts[0].json()["revision"]
 
 
-def test_the_names_of_one_tenant_are_not_those_of_another(make_client: MakeClient, answer: Answering) -> None:
+def test_the_names_of_one_tenant_are_not_those_of_another(make_client: MakeClient, answer: RunQueryWorker) -> None:
     shop, other = make_client(tokens=SHOP), make_client(tokens=OTHER)
     shop.headers["Authorization"], other.headers["Authorization"] = (
         "Bearer shop-a-long-secret",
         "Bearer other-a-long-secret",
     )
-    asked: list[SearchRequest] = []
+    requests: list[SearchRequest] = []
     key = {"Idempotency-Key": "same-name"}
-    with answer(counting(asked)):
+    with answer(count_requests(requests)):
         mine = shop.post("/v1/search", json={"item_id": "a", "tenant": "shop"}, headers=key | ASYNC)
         theirs = other.post("/v1/search", json={"item_id": "b", "tenant": "other"}, headers=key)
         found = shop.get(mine.headers["Location"])
@@ -139,4 +139,4 @@ def test_the_names_of_one_tenant_are_not_those_of_another(make_client: MakeClien
     assert theirs.json()["message"] != found.json()["message"]
     assert other.get(mine.headers["Location"]).status_code == 403
     assert other.get("/v1/searches/never?tenant=other").status_code == 404
-    assert len({request.request_id for request in asked}) == 2
+    assert len({request.request_id for request in requests}) == 2

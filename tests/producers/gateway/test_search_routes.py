@@ -10,9 +10,9 @@ from PIL import Image
 
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
-from tests.answering import Answering, Responder
 from tests.producers.conftest import png
 from tests.producers.gateway.conftest import MakeClient
+from tests.scripted_query_worker import Responder, RunQueryWorker
 
 PROBLEM = "application/problem+json"
 
@@ -21,17 +21,17 @@ def found(request: SearchRequest) -> list[SearchResult]:
     return [SearchResult(request_id=request.request_id, status="no_match", message="nothing looks like it")]
 
 
-def noting(asked: list[SearchRequest]) -> Responder:
+def record_requests(requests: list[SearchRequest]) -> Responder:
     """Answers as `found` does, and keeps what was asked."""
 
     def note(request: SearchRequest) -> list[SearchResult]:
-        asked.append(request)
+        requests.append(request)
         return found(request)
 
     return note
 
 
-def test_a_json_request_is_answered_with_its_result(client: httpx.Client, answer: Answering) -> None:
+def test_a_json_request_is_answered_with_its_result(client: httpx.Client, answer: RunQueryWorker) -> None:
     with answer(found):
         response = client.post("/v1/search", json={"request_id": "mine", "item_id": "a"})
     assert (response.status_code, response.json()["request_id"]) == (200, "mine")
@@ -39,40 +39,42 @@ def test_a_json_request_is_answered_with_its_result(client: httpx.Client, answer
 
 
 def test_a_picture_in_a_form_becomes_the_picture_of_the_request(
-    client: httpx.Client, answer: Answering, picture: bytes
+    client: httpx.Client, answer: RunQueryWorker, picture: bytes
 ) -> None:
-    asked: list[SearchRequest] = []
-    with answer(noting(asked)):
+    requests: list[SearchRequest] = []
+    with answer(record_requests(requests)):
         response = client.post(
             "/v1/search", files={"picture": ("red.png", picture)}, data={"request": json.dumps({"top_k": 3})}
         )
     assert response.status_code == 200
-    [request] = asked
+    [request] = requests
     assert (request.top_k, request.image and request.image.kind) == (3, "inline")
 
 
-def test_lists_of_filters_travel_as_json_has_them(client: httpx.Client, answer: Answering) -> None:
-    asked: list[SearchRequest] = []
-    with answer(noting(asked)):
-        wanted = {"item_id": "a", "filters": {"category": ["shoes", "bags"], "price_max": 20}}
-        response = client.post("/v1/search", json=wanted)
+def test_lists_of_filters_travel_as_json_has_them(client: httpx.Client, answer: RunQueryWorker) -> None:
+    requests: list[SearchRequest] = []
+    with answer(record_requests(requests)):
+        fields = {"item_id": "a", "filters": {"category": ["shoes", "bags"], "price_max": 20}}
+        response = client.post("/v1/search", json=fields)
     assert response.status_code == 200, response.text
-    assert asked[0].filters.category == ("shoes", "bags")
+    assert requests[0].filters.category == ("shoes", "bags")
 
 
-def test_a_large_picture_is_shrunk_until_it_fits_a_record(client: httpx.Client, answer: Answering) -> None:
-    asked: list[SearchRequest] = []
+def test_a_large_picture_is_shrunk_until_it_fits_a_record(client: httpx.Client, answer: RunQueryWorker) -> None:
+    requests: list[SearchRequest] = []
     noise = _noise(1800, 1400)
     assert len(noise) > 700_000
-    with answer(noting(asked)):
+    with answer(record_requests(requests)):
         response = client.post("/v1/search", files={"picture": ("noise.png", noise)})
     assert response.status_code == 200, response.text
-    assert asked[0].image is not None
-    assert asked[0].image.kind == "inline"
-    assert asked[0].image.data.startswith(b"\xff\xd8\xff")
+    assert requests[0].image is not None
+    assert requests[0].image.kind == "inline"
+    assert requests[0].image.data.startswith(b"\xff\xd8\xff")
 
 
-def test_who_prefers_not_to_wait_gets_an_address_to_come_back_to(client: httpx.Client, answer: Answering) -> None:
+def test_who_prefers_not_to_wait_gets_an_address_to_come_back_to(
+    client: httpx.Client, answer: RunQueryWorker
+) -> None:
     may_answer = threading.Event()
 
     def late(request: SearchRequest) -> list[SearchResult]:
@@ -94,32 +96,34 @@ def test_who_prefers_not_to_wait_gets_an_address_to_come_back_to(client: httpx.C
     ]
 
 
-def test_a_request_that_is_sent_again_under_its_key_is_asked_once(client: httpx.Client, answer: Answering) -> None:
-    asked: list[SearchRequest] = []
+def test_a_request_that_is_sent_again_under_its_key_is_asked_once(
+    client: httpx.Client, answer: RunQueryWorker
+) -> None:
+    requests: list[SearchRequest] = []
     key = {"Idempotency-Key": "once"}
-    with answer(noting(asked)):
+    with answer(record_requests(requests)):
         answers = [client.post("/v1/search", json={"item_id": "a"}, headers=key).json() for _ in range(2)]
         other = client.post("/v1/search", json={"item_id": "b"}, headers=key)
     assert answers[0] == answers[1]
     assert [answer["request_id"] for answer in answers] == ["once", "once"]
-    assert [request.request_id[:5] for request in asked] == ["once."]
+    assert [request.request_id[:5] for request in requests] == ["once."]
     assert (other.status_code, other.headers["content-type"]) == (422, PROBLEM)
 
 
-def test_each_status_of_a_result_has_its_http_status(client: httpx.Client, answer: Answering) -> None:
-    def as_asked(request: SearchRequest) -> list[SearchResult]:
+def test_each_status_of_a_result_has_its_http_status(client: httpx.Client, answer: RunQueryWorker) -> None:
+    def echo_request(request: SearchRequest) -> list[SearchResult]:
         return [
             SearchResult.model_validate(
                 {"request_id": request.request_id, "status": request.request_id.partition(".")[0]}
             )
         ]
 
-    with answer(as_asked):
-        seen = {
+    with answer(echo_request):
+        search_ids = {
             status: client.post("/v1/search", json={"request_id": status, "item_id": "a"}).status_code
             for status in ("ok", "no_match", "rejected", "expired", "unavailable")
         }
-    assert seen == {"ok": 200, "no_match": 200, "rejected": 422, "expired": 503, "unavailable": 503}
+    assert search_ids == {"ok": 200, "no_match": 200, "rejected": 422, "expired": 503, "unavailable": 503}
 
 
 def test_when_nobody_answers_that_is_a_problem_with_its_remedy(client: httpx.Client) -> None:
@@ -169,11 +173,11 @@ def test_a_form_without_a_picture_says_so(client: httpx.Client) -> None:
 
 
 def test_a_second_answer_to_a_request_changes_nothing_for_those_that_follow(
-    client: httpx.Client, answer: Answering
+    client: httpx.Client, answer: RunQueryWorker
 ) -> None:
     with answer(lambda request: found(request) * 3):
-        seen = [client.post("/v1/search", json={"item_id": str(n)}).status_code for n in range(5)]
-    assert seen == [200] * 5
+        search_ids = [client.post("/v1/search", json={"item_id": str(n)}).status_code for n in range(5)]
+    assert search_ids == [200] * 5
 
 
 def test_who_is_told_by_events_hears_of_a_problem_too(client: httpx.Client) -> None:

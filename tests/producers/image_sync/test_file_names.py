@@ -130,8 +130,8 @@ def test_a_path_without_a_reason_is_an_item_id_as_it_is(path: str) -> None:
 
 @given(st.binary(min_size=1, max_size=50).filter(lambda name: b"\0" not in name))
 def test_any_name_can_be_shown(name: bytes) -> None:
-    shown = visible_path(os.fsdecode(name))
-    assert shown.encode()
+    visible = visible_path(os.fsdecode(name))
+    assert visible.encode()
     assert visible_path("café.jpg") == "café.jpg"
     assert visible_path(os.fsdecode(b"caf\xe9.jpg")) == "caf\\xe9.jpg"
 

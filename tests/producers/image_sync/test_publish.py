@@ -28,7 +28,7 @@ from schemas.items import FileImage, InlineImage, ItemDeleted, ItemUpserted, S3I
 from schemas.topics import CATALOG_ITEMS
 from tests.kafka.shared import environment_of
 from tests.object_store import object_store
-from tests.producers.conftest import png, running
+from tests.producers.conftest import png, run_command
 
 LATER = timedelta(minutes=1)
 PNG = png()
@@ -56,7 +56,7 @@ def look(watched: LocationScanner, known: dict[str, str], after: timedelta = LAT
     return steps
 
 
-def told(steps: Sequence[ScanStep]) -> dict[str, str]:
+def revisions(steps: Sequence[ScanStep]) -> dict[str, str]:
     """What is said of each item."""
     events = [step.event for step in steps]
     return {e.item_id: e.schema_ for e in events if isinstance(e, ItemUpserted | ItemDeleted)}
@@ -66,7 +66,7 @@ def test_what_comes_changes_and_goes_in_a_folder_is_told_once(folder: Path) -> N
     known: dict[str, str] = {}
     watched = LocationScanner(location_of(str(folder), ImageSettings()), "shop", categories=True)
     steps = look(watched, known)
-    assert told(steps) == dict.fromkeys(["a.png", "mugs/red_mug.JPG", "mugs/old/b.webp"], "item.upserted/1")
+    assert revisions(steps) == dict.fromkeys(["a.png", "mugs/red_mug.JPG", "mugs/old/b.webp"], "item.upserted/1")
     [mug] = [e for step in steps if isinstance(e := step.event, ItemUpserted) and e.item_id == "mugs/red_mug.JPG"]
     assert (mug.tenant, mug.title, mug.category) == ("shop", "red mug", "mugs")
     assert mug.images == (InlineImage(data=PNG + b"mugs/red_mug.JPG"),)
@@ -75,7 +75,7 @@ def test_what_comes_changes_and_goes_in_a_folder_is_told_once(folder: Path) -> N
     (folder / "a.png").unlink()
     (folder / "mugs/red_mug.JPG").write_bytes(PNG + b"changed")
     (folder / "new.gif").write_bytes(PNG + b"new")
-    assert told(look(watched, known)) == {
+    assert revisions(look(watched, known)) == {
         "mugs/red_mug.JPG": "item.upserted/1",
         "new.gif": "item.upserted/1",
         "a.png": "item.deleted/1",
@@ -92,9 +92,9 @@ def test_a_file_whose_time_lies_ahead_is_taken_once_it_has_not_changed_for_a_sec
     ahead = time.time() + 3_600
     os.utime(folder / "a.png", (ahead, ahead))
     watched, known = LocationScanner(location_of(str(folder), ImageSettings()), "shop"), dict[str, str]()
-    assert "a.png" not in told(look(watched, known, timedelta(seconds=2)))
+    assert "a.png" not in revisions(look(watched, known, timedelta(seconds=2)))
     assert watched.incomplete_paths == ["a.png"]
-    assert told(look(watched, known, timedelta(seconds=4))) == {"a.png": "item.upserted/1"}
+    assert revisions(look(watched, known, timedelta(seconds=4))) == {"a.png": "item.upserted/1"}
     assert watched.incomplete_paths == []
 
 
@@ -150,7 +150,7 @@ def test_links_lead_out_of_no_folder(folder: Path, tmp_path: Path) -> None:
     (folder / "away").symlink_to(tmp_path)
     (folder / "nowhere.png").symlink_to(tmp_path / "none.png")
     steps = look(LocationScanner(location_of(str(folder), ImageSettings()), "shop"), {})
-    assert "away" not in str(told(steps))
+    assert "away" not in str(revisions(steps))
     bad = [step.event.message for step in steps if isinstance(step.event, BadRow)]
     assert len(bad) == 1
     assert "out.png" in bad[0]
@@ -167,7 +167,7 @@ def test_a_folder_that_is_away_takes_nothing_out(folder: Path) -> None:
     with pytest.raises(Unavailable, match=r"20 of 20 pictures of .* are gone at once: is it mounted"):
         look(LocationScanner(location_of(str(folder), ImageSettings()), "shop"), full)
     steps = look(LocationScanner(location_of(str(folder), ImageSettings()), "shop", allow_mass_deletion=True), full)
-    assert list(told(steps).values()).count("item.deleted/1") == 20
+    assert list(revisions(steps).values()).count("item.deleted/1") == 20
 
 
 def test_places_that_cannot_be_watched_are_refused() -> None:
@@ -193,13 +193,13 @@ def test_a_prefix_of_a_bucket_is_watched_like_a_folder(bucket: tuple[Path, Image
     known: dict[str, str] = {}
     watched = LocationScanner(location_of("s3://shop/new", settings), "shop")
     steps = look(watched, known)
-    assert set(told(steps)) == {"a b.png", "deep/c.jpg"}
+    assert set(revisions(steps)) == {"a b.png", "deep/c.jpg"}
     refs = [event.images[0] for step in steps if isinstance(event := step.event, ItemUpserted)]
     assert S3Image(bucket="shop", key="new/deep/c.jpg") in refs
     assert look(watched, known) == []
     (store / "new/a b.png").write_bytes(b"other")
     (store / "new/deep/c.jpg").unlink()
-    assert told(look(watched, known)) == {"a b.png": "item.upserted/1", "deep/c.jpg": "item.deleted/1"}
+    assert revisions(look(watched, known)) == {"a b.png": "item.upserted/1", "deep/c.jpg": "item.deleted/1"}
 
 
 def test_a_bucket_that_is_away_takes_nothing_out() -> None:
@@ -232,12 +232,12 @@ def test_the_command_watches_until_ctrl_c_and_tells_of_the_bad(
     items = TopicReader(kafka, CATALOG_ITEMS)
     environment = os.environ | environment_of(kafka)
     command = [sys.executable, "-m", "lookstream", "ingest", "pictures", str(folder), "--watch", "--every", "0.5"]
-    with running(command, tmp_path, environment) as process:
+    with run_command(command, tmp_path, environment) as process:
         first = [from_bytes(record.value or b"") for record in take(items, 3)]
         (folder / "a.png").unlink()
         [record] = take(items, 1)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, output = process.communicate(timeout=30)
     items.close()
     assert {body.item_id for body in first if isinstance(body, ItemUpserted)} == {
         "a.png",
@@ -246,8 +246,8 @@ def test_the_command_watches_until_ctrl_c_and_tells_of_the_bad(
     }
     assert isinstance(from_bytes(record.value or b""), ItemDeleted)
     assert process.returncode == 1
-    assert "empty.png: the picture is an empty file" in said
-    assert "stopped by Ctrl-C: sent 4 events" in said
+    assert "empty.png: the picture is an empty file" in output
+    assert "stopped by Ctrl-C: sent 4 events" in output
 
 
 def take(reader: TopicReader, count: int) -> list[Record]:

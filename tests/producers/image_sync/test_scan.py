@@ -94,17 +94,17 @@ def test_what_cannot_be_listed_is_not_missing(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_picture_that_cannot_be_kept_now_is_tried_again_at_the_next_run(tmp_path: Path) -> None:
-    folder, kept = tmp_path / "pictures", tmp_path / "kept"
+    folder, moved = tmp_path / "pictures", tmp_path / "kept"
     for name in "abc":
         write(folder, f"{name}.png", data=PNG + name.encode())
-    in_the_way = kept / "shop" / sha256(PNG + b"b").hexdigest()[:2]
+    in_the_way = moved / "shop" / sha256(PNG + b"b").hexdigest()[:2]
     in_the_way.parent.mkdir(parents=True)
     in_the_way.write_text("a file in the place of a folder")
-    packer = ImagePacker(store=LocalContentStore(kept), tenant="shop")
+    packer = ImagePacker(store=LocalContentStore(moved), tenant="shop")
     steps = list(LocationScanner(location_of(str(folder), ImageSettings(), packer), "shop").scan({}, NOW))
     assert events(steps) == ["a.png", "c.png"]
     [message] = bad(steps)
-    assert message.startswith(f"b.png: the picture was not written to {kept}")
+    assert message.startswith(f"b.png: the picture was not written to {moved}")
     assert [step.sent_image.path for step in steps if step.sent_image] == ["a.png", "c.png"]
 
 

@@ -24,7 +24,7 @@ LARGE = ItemUpserted(item_id="large", revision=1, images=(InlineImage(data=b"x" 
 PATCH = ItemPatched(item_id="patched", revision=1, facts=ItemFacts(title="x"))
 
 
-def shown(*, terminal: bool) -> str:
+def printed(*, terminal: bool) -> str:
     out = io.StringIO()
     with display_tally(Console(file=out, force_terminal=terminal, width=100)) as show:
         until = time.monotonic() + (PATIENCE_SECONDS if terminal else 0.5)
@@ -35,8 +35,8 @@ def shown(*, terminal: bool) -> str:
 
 
 def test_a_tally_is_shown_as_it_grows_on_a_terminal_and_nowhere_else() -> None:
-    assert "sent 3 events" in shown(terminal=True)
-    assert shown(terminal=False).strip() == ""
+    assert "sent 3 events" in printed(terminal=True)
+    assert printed(terminal=False).strip() == ""
 
 
 @pytest.fixture

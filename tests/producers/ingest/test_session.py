@@ -19,7 +19,7 @@ from schemas.failures import Code
 from schemas.items import ItemDeleted, ItemEvent
 from schemas.outcomes import ItemIndexed, ItemOutcome, ItemSuperseded
 from schemas.topics import CATALOG_ITEMS
-from tests.outcomes import rejected, reporting, usual
+from tests.scripted_index_worker import default_outcomes, rejected, run_index_worker
 
 ROOT = Path(__file__).parents[3]
 REMEDY = "revision 2 is below 1764000000000000, a time"
@@ -53,12 +53,12 @@ def mixed(event_id: str, item: ItemEvent) -> list[ItemOutcome]:
         case "3":
             return [ItemIndexed.model_validate(common | {"images": 0, "unchanged": 1})]
         case _:
-            return usual(event_id, item)
+            return default_outcomes(event_id, item)
 
 
 def test_all_is_well_when_each_event_is_indexed(here: Path, kafka: KafkaSettings) -> None:
     feed(here, 250)
-    with reporting(kafka):
+    with run_index_worker(kafka):
         found = run("ingest", "catalog", "feed.csv", "--image-root", ".", "--wait")
     assert found.exit_code == 0, found.output
     assert re.search(r"indexed, new pictures +250", found.stderr)
@@ -67,7 +67,7 @@ def test_all_is_well_when_each_event_is_indexed(here: Path, kafka: KafkaSettings
 
 def test_the_table_and_the_report_say_what_has_become_of_each_row(here: Path, kafka: KafkaSettings) -> None:
     feed(here, 5, "5,none.png")
-    with reporting(kafka, mixed):
+    with run_index_worker(kafka, mixed):
         found = run("ingest", "catalog", "feed.csv", "--image-root", ".", "--wait", "--report", "report.jsonl")
     assert found.exit_code == 1, found.output
     for part in (
@@ -117,10 +117,10 @@ def test_when_no_worker_runs_the_command_says_so_and_ends_with_3(here: Path) -> 
 def test_as_long_as_outcomes_come_the_command_waits(here: Path, kafka: KafkaSettings) -> None:
     def slowly(event_id: str, item: ItemEvent) -> list[ItemOutcome]:
         time.sleep(0.6)
-        return usual(event_id, item)
+        return default_outcomes(event_id, item)
 
     feed(here, 5)
-    with reporting(kafka, slowly):
+    with run_index_worker(kafka, slowly):
         found = run("ingest", "catalog", "feed.csv", "--image-root", ".", "--wait", "--wait-timeout", "3")
     assert found.exit_code == 0, found.output
 
@@ -128,10 +128,13 @@ def test_as_long_as_outcomes_come_the_command_waits(here: Path, kafka: KafkaSett
 def test_the_outcomes_of_others_are_not_counted(here: Path, kafka: KafkaSettings) -> None:
     def crowd(event_id: str, item: ItemEvent) -> list[ItemOutcome]:
         others = ("other-0", f"{'0' * 32}-0", item.item_id)
-        return [*(rejected(other, item, Code.IMAGE_MISSING, "no") for other in others), *usual(event_id, item) * 2]
+        return [
+            *(rejected(other, item, Code.IMAGE_MISSING, "no") for other in others),
+            *default_outcomes(event_id, item) * 2,
+        ]
 
     feed(here, 3)
-    with reporting(kafka, crowd):
+    with run_index_worker(kafka, crowd):
         found = run("ingest", "catalog", "feed.csv", "--image-root", ".", "--wait")
     assert found.exit_code == 0, found.output
     assert "rejected" not in found.stderr
@@ -147,7 +150,7 @@ def test_deletions_posts_changes_and_pictures_are_waited_for_too(here: Path, kaf
     )
     (here / "pictures").mkdir()
     (here / "pictures" / "a.png").write_bytes((here / "a.png").read_bytes())
-    with reporting(kafka):
+    with run_index_worker(kafka):
         for words, part in (
             (("delete", "1", "2"), "removed +2"),
             (("ingest", "social", "posts.jsonl", "--image-root", "."), "indexed, new pictures +1"),
@@ -166,23 +169,23 @@ def test_a_deletion_may_have_a_revision_of_its_own(here: Path, kafka: KafkaSetti
     def note(event_id: str, item: ItemEvent) -> list[ItemOutcome]:
         assert isinstance(item, ItemDeleted)
         revisions.append(item.revision)
-        return usual(event_id, item)
+        return default_outcomes(event_id, item)
 
-    with reporting(kafka, note):
+    with run_index_worker(kafka, note):
         assert run("delete", "1", "--revision", "2", "--wait").exit_code == 0
     assert revisions == [2]
 
 
 def test_ctrl_c_ends_the_wait_with_what_is_known(here: Path, kafka: KafkaSettings) -> None:
     def some(event_id: str, item: ItemEvent) -> list[ItemOutcome]:
-        return usual(event_id, item) if item.item_id != "2" else []
+        return default_outcomes(event_id, item) if item.item_id != "2" else []
 
     feed(here, 3)
     catalog = TopicReader(kafka, CATALOG_ITEMS)
     words = ["ingest", "catalog", "feed.csv", "--image-root", ".", "--wait", "--report", "report.jsonl"]
     command = [sys.executable, "-c", "from producers.commands import app; app()", *words]
     with (
-        reporting(kafka, some),
+        run_index_worker(kafka, some),
         subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
         ) as child,

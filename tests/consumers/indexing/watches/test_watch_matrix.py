@@ -33,14 +33,14 @@ from schemas.ranking import INTENTS, Intent, Weights
 from schemas.results import QueryLook
 from schemas.topics import SEARCH_MATCHES
 from schemas.watches import Watch, WatchMatched
-from tests.consumers.histories import SIZE, vector_of
+from tests.consumers.indexer_harness import ENCODER, HashPictures, IndexerHarness, flaky, open_shard
 from tests.consumers.indexing.test_duplicates import Posed, posed
-from tests.consumers.shop import ENCODER, Canned, Shop, open_shard, torn
+from tests.consumers.item_histories import SIZE, vector_of
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PARTS = LookParts(4, 2)
 
-Told = tuple[Event, WatchMatched]
+MatchEvent = tuple[Event, WatchMatched]
 
 
 @pytest.fixture
@@ -56,16 +56,18 @@ def watchlist() -> WatchMatrix:
 
 
 @pytest.fixture
-def shop(shard: Shard, watchlist: WatchMatrix) -> Shop:
+def harness(shard: Shard, watchlist: WatchMatrix) -> IndexerHarness:
     looks = {"front": posed(0), "again": posed(5), "alike": posed(20), "other": posed(80)}
-    return open_watched_shop(shard, watchlist, Posed(vectors=looks))
+    return open_watched_indexer(shard, watchlist, Posed(vectors=looks))
 
 
-def open_watched_shop(index: Index, watchlist: WatchMatrix, canned: Canned) -> Shop:
+def open_watched_indexer(index: Index, watchlist: WatchMatrix, hash_pictures: HashPictures) -> IndexerHarness:
     outbox = Outbox()
-    judges = enrichers_of(index, Calibrator(index, canned.embed, PARTS), watchlist.rows)
-    job = ItemIndexer(ImagePipeline(canned.fetch, canned.embed, ENCODER), index, judges, OutcomePublisher(outbox))
-    return Shop(job, index, outbox, canned)
+    enrichers = enrichers_of(index, Calibrator(index, hash_pictures.embed, PARTS), watchlist.rows)
+    job = ItemIndexer(
+        ImagePipeline(hash_pictures.fetch, hash_pictures.embed, ENCODER), index, enrichers, OutcomePublisher(outbox)
+    )
+    return IndexerHarness(job, index, outbox, hash_pictures)
 
 
 def watch(watch_id: str, angle: float = 0, min_confidence: float = 0.9, **more: object) -> Watch:
@@ -104,75 +106,77 @@ def put(watchlist: WatchMatrix, *watches: Watch) -> None:
 
 
 def index(
-    shop: Shop, item: str, *pictures: str, revision: int = 1, **facts: object
+    harness: IndexerHarness, item: str, *pictures: str, revision: int = 1, **facts: object
 ) -> list[tuple[Event, WatchMatched]]:
     """Index an item; what standing searches were told."""
     images = tuple(InlineImage(data=f"{picture} 0".encode()) for picture in pictures)
     given = {"tenant": "t", "item_id": item, "revision": revision, "images": images} | facts
-    return handle(shop, ItemUpserted.model_validate(given))
+    return handle(harness, ItemUpserted.model_validate(given))
 
 
-def handle(shop: Shop, *bodies: ItemUpserted | ItemPatched | ItemDeleted) -> list[Told]:
-    assert not shop.job.handle([Event(body) for body in bodies])
-    return matches(shop.outbox.take())
+def handle(harness: IndexerHarness, *bodies: ItemUpserted | ItemPatched | ItemDeleted) -> list[MatchEvent]:
+    assert not harness.job.handle([Event(body) for body in bodies])
+    return matches(harness.outbox.take())
 
 
-def matches(events: list[Event]) -> list[Told]:
+def matches(events: list[Event]) -> list[MatchEvent]:
     return [(event, event.body) for event in events if isinstance(event.body, WatchMatched)]
 
 
-def done(shop: Shop, event: Event) -> bool:
+def done(harness: IndexerHarness, event: Event) -> bool:
     """Whether the batch was done, and not broken off."""
     try:
-        return not shop.job.handle([event])
+        return not harness.job.handle([event])
     except Unavailable:
         return False
 
 
 def test_a_picture_that_looks_like_it_is_told_with_its_score_and_another_is_not(
-    shop: Shop, watchlist: WatchMatrix
+    harness: IndexerHarness, watchlist: WatchMatrix
 ) -> None:
     put(watchlist, watch("shoes"))
-    [(_, match)] = index(shop, "a", "alike", title="A shoe")
+    [(_, match)] = index(harness, "a", "alike", title="A shoe")
     assert (match.watch_id, match.tenant, match.hit.item_id, match.hit.title) == ("shoes", "t", "a", "A shoe")
     assert match.hit.score == pytest.approx(np.cos(np.radians(20)), abs=1e-4)
     assert match.hit.confidence == pytest.approx(
         float(UNCALIBRATED.confidence(np.array(match.hit.score))), abs=1e-4
     )
-    assert index(shop, "b", "other") == []
+    assert index(harness, "b", "other") == []
 
 
-def test_an_item_is_told_once_to_each_search_whatever_comes_of_it(shop: Shop, watchlist: WatchMatrix) -> None:
+def test_an_item_is_told_once_to_each_search_whatever_comes_of_it(
+    harness: IndexerHarness, watchlist: WatchMatrix
+) -> None:
     put(watchlist, watch("shoes"))
-    assert len(index(shop, "a", "front")) == 1
-    assert index(shop, "a", "front", revision=2, title="new words") == []
-    assert index(shop, "a", "again", revision=3) == []
-    assert handle(shop, ItemPatched(tenant="t", item_id="a", revision=4, facts=ItemFacts(title="newer"))) == []
+    assert len(index(harness, "a", "front")) == 1
+    assert index(harness, "a", "front", revision=2, title="new words") == []
+    assert index(harness, "a", "again", revision=3) == []
+    assert handle(harness, ItemPatched(tenant="t", item_id="a", revision=4, facts=ItemFacts(title="newer"))) == []
     put(watchlist, watch("boots", angle=5))
-    assert [match.watch_id for _, match in index(shop, "a", "front", "alike", revision=5)] == ["boots"]
+    assert [match.watch_id for _, match in index(harness, "a", "front", "alike", revision=5)] == ["boots"]
     put(watchlist, watch("shoes", created_at=NOON + timedelta(hours=1)))
-    assert [match.watch_id for _, match in index(shop, "a", "again", revision=6)] == ["shoes"]
+    assert [match.watch_id for _, match in index(harness, "a", "again", revision=6)] == ["shoes"]
 
 
-def test_an_item_that_was_deleted_and_comes_back_is_new(shop: Shop, watchlist: WatchMatrix) -> None:
+def test_an_item_that_was_deleted_and_comes_back_is_new(harness: IndexerHarness, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("shoes"))
-    assert len(index(shop, "a", "front")) == 1
-    assert handle(shop, ItemDeleted(tenant="t", item_id="a", revision=2)) == []
-    assert len(index(shop, "a", "front", revision=3)) == 1
+    assert len(index(harness, "a", "front")) == 1
+    assert handle(harness, ItemDeleted(tenant="t", item_id="a", revision=2)) == []
+    assert len(index(harness, "a", "front", revision=3)) == 1
 
 
-def test_of_an_items_pictures_the_best_is_told(shop: Shop, watchlist: WatchMatrix) -> None:
+def test_of_an_items_pictures_the_best_is_told(harness: IndexerHarness, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("shoes"))
-    [(_, match)] = index(shop, "a", "other", "alike", "again")
+    [(_, match)] = index(harness, "a", "other", "alike", "again")
     assert match.hit.image == 2
 
 
-def test_a_search_sees_the_items_of_its_tenant_alone(shop: Shop, watchlist: WatchMatrix) -> None:
+def test_a_search_sees_the_items_of_its_tenant_alone(harness: IndexerHarness, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("mine"), watch("theirs", tenant="u"))
-    assert [match.watch_id for _, match in index(shop, "a", "front")] == ["mine"]
+    assert [match.watch_id for _, match in index(harness, "a", "front")] == ["mine"]
 
 
-def test_filters_and_the_least_confidence_hold(shop: Shop, watchlist: WatchMatrix) -> None:
+def test_filters_and_the_least_confidence_hold(harness: IndexerHarness, watchlist: WatchMatrix) -> None:
     put(
         watchlist,
         watch("sure", min_confidence=0.999),
@@ -181,17 +185,17 @@ def test_filters_and_the_least_confidence_hold(shop: Shop, watchlist: WatchMatri
         watch("not-acme", none_of=(Filters(brand=("Acme",)),)),
         watch("colour", weights=Weights(object=0, style=0, colour=1)),
     )  # fmt: skip
-    told = index(shop, "a", "again", brand="Acme", price=Decimal(12), currency="EUR")
-    assert {match.watch_id for _, match in told} == {"either", "colour"}
-    told = index(shop, "b", "alike", price=Decimal("9.5"), currency="EUR")
-    assert {match.watch_id for _, match in told} == {"cheap", "not-acme", "colour"}
+    matched = index(harness, "a", "again", brand="Acme", price=Decimal(12), currency="EUR")
+    assert {match.watch_id for _, match in matched} == {"either", "colour"}
+    matched = index(harness, "b", "alike", price=Decimal("9.5"), currency="EUR")
+    assert {match.watch_id for _, match in matched} == {"cheap", "not-acme", "colour"}
 
 
-def test_a_search_that_has_ended_is_told_nothing(shop: Shop, watchlist: WatchMatrix) -> None:
+def test_a_search_that_has_ended_is_told_nothing(harness: IndexerHarness, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("shoes"), watch("boots"))
     watchlist.apply("t:shoes", None)
     watchlist.apply("t:never-was", None)
-    assert [match.watch_id for _, match in index(shop, "a", "front")] == ["boots"]
+    assert [match.watch_id for _, match in index(harness, "a", "front")] == ["boots"]
 
 
 @pytest.mark.parametrize(
@@ -216,12 +220,12 @@ def test_a_match_whose_write_breaks_off_is_told_again_under_the_same_id(
 ) -> None:
     put(watchlist, watch("all", min_confidence=0.01))
     for seed in range(40):
-        broken = torn(shard, random.Random(seed), share=0.6)
-        shop = open_watched_shop(broken, watchlist, Canned())
+        broken = flaky(shard, random.Random(seed), share=0.6)
+        harness = open_watched_indexer(broken, watchlist, HashPictures())
         event = Event(ItemUpserted(tenant="t", item_id=f"i{seed}", revision=1, images=(InlineImage(data=b"x"),)))
-        while not done(shop, event):
+        while not done(harness, event):
             pass
-        assert len({told.id for told, _ in matches(shop.outbox.take())}) == 1
+        assert len({matched.id for matched, _ in matches(harness.outbox.take())}) == 1
 
 
 def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchlist: WatchMatrix) -> None:
@@ -237,10 +241,13 @@ def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchli
         def flush(self) -> None:
             done.append("flush")
 
-    canned, index = Canned(), cast("Index", Logged())
-    judges = enrichers_of(index, Calibrator(index, canned.embed, PARTS), watchlist.rows)
+    hash_pictures, index = HashPictures(), cast("Index", Logged())
+    enrichers = enrichers_of(index, Calibrator(index, hash_pictures.embed, PARTS), watchlist.rows)
     job = ItemIndexer(
-        ImagePipeline(canned.fetch, canned.embed, ENCODER), index, judges, OutcomePublisher(LoggedOutbox())
+        ImagePipeline(hash_pictures.fetch, hash_pictures.embed, ENCODER),
+        index,
+        enrichers,
+        OutcomePublisher(LoggedOutbox()),
     )
     job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
     assert done.index("flush") < done.index("upsert")
@@ -275,9 +282,11 @@ def test_matches_go_to_their_topic_by_the_key_of_the_search(shard: Shard, watchl
     from tests.consumers.conftest import Outbox as Noting
 
     put(watchlist, watch("all", min_confidence=0.01))
-    canned, noting = Canned(), Noting()
-    judges = enrichers_of(shard, Calibrator(shard, canned.embed, PARTS), watchlist.rows)
-    job = ItemIndexer(ImagePipeline(canned.fetch, canned.embed, ENCODER), shard, judges, OutcomePublisher(noting))
+    hash_pictures, noting = HashPictures(), Noting()
+    enrichers = enrichers_of(shard, Calibrator(shard, hash_pictures.embed, PARTS), watchlist.rows)
+    job = ItemIndexer(
+        ImagePipeline(hash_pictures.fetch, hash_pictures.embed, ENCODER), shard, enrichers, OutcomePublisher(noting)
+    )
     job.handle([Event(ItemUpserted(tenant="t", item_id="a", revision=1, images=(InlineImage(data=b"x"),)))])
     [(_, key, event, _)] = [sent for sent in noting.sent if sent[0] == SEARCH_MATCHES]
     assert key == "t:all"

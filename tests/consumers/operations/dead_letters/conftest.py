@@ -18,21 +18,29 @@ from schemas.topics import CATALOG_ITEMS, SEARCH_REQUESTS
 HOUR_MS = 3_600_000
 
 
-def told(_record: Record, _event: Event | None, _failure: Failure) -> None:
+def ignore_failure(_record: Record, _event: Event | None, _failure: Failure) -> None:
     """Nobody listens to outcomes here."""
 
 
 @dataclass
-class Undertaker:
+class DeadLetterWriter:
     """Has records refused, by the very class that the worker uses."""
 
     sink: EventSink
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def bury(self, record: Record, code: Code = Code.IMAGE_MISSING, message: str = "there is no picture") -> Record:
+    def write(
+        self, record: Record, code: Code = Code.IMAGE_MISSING, message: str = "there is no picture"
+    ) -> Record:
         """Write a dead letter; the record that it is about."""
         router = FailureRouter(
-            self.sink, told, Unlimited(), worker="host-0", encoder=lambda: "fake:1", delays={}, now=lambda: self.now
+            self.sink,
+            ignore_failure,
+            Unlimited(),
+            worker="host-0",
+            encoder=lambda: "fake:1",
+            delays={},
+            now=lambda: self.now,
         )
         router.route(record, None, Rejected(code, message))
         self.sink.flush()
@@ -47,8 +55,8 @@ def sink(kafka: KafkaSettings) -> Iterator[EventSink]:
 
 
 @pytest.fixture
-def undertaker(sink: EventSink) -> Undertaker:
-    return Undertaker(sink)
+def dead_letter_writer(sink: EventSink) -> DeadLetterWriter:
+    return DeadLetterWriter(sink)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from infra.kafka import OutgoingRecord
 from infra.local_state import DEAD_LETTERS_FILE, LocalState
 from lookstream.cli import app
 from schemas.failures import Code
-from tests.consumers.operations.dead_letters.conftest import MakeRecord, Undertaker
+from tests.consumers.operations.dead_letters.conftest import DeadLetterWriter, MakeRecord
 
 LINK = "https://ana:canary@cdn.example/a.png?sig=canary"
 
@@ -41,16 +41,16 @@ def local(kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def letters(undertaker: Undertaker, make_record: MakeRecord) -> None:
+def letters(dead_letter_writer: DeadLetterWriter, make_record: MakeRecord) -> None:
     """Three letters: two missing pictures, one of them told twice, and one that is no JSON."""
     record = make_record("a", headers={"authorization": b"canary", "link": LINK.encode()})
-    undertaker.bury(record, message=f"{LINK} answered 404")
-    undertaker.bury(record, message=f"{LINK} answered 404")
-    undertaker.bury(make_record("b", offset=1), message="there is no picture `b.png` canary-key")
-    undertaker.sink.send_record(
+    dead_letter_writer.write(record, message=f"{LINK} answered 404")
+    dead_letter_writer.write(record, message=f"{LINK} answered 404")
+    dead_letter_writer.write(make_record("b", offset=1), message="there is no picture `b.png` canary-key")
+    dead_letter_writer.sink.send_record(
         OutgoingRecord("social.posts.dead", None, b"\x1b[31m canary-key", {"dead-code": b"event_unreadable"})
     )
-    undertaker.sink.flush()
+    dead_letter_writer.sink.flush()
 
 
 @pytest.mark.usefixtures("letters")
@@ -72,12 +72,12 @@ def test_one_letter_is_shown_whole_with_its_picture_cut_short_and_secrets_masked
     tmp_path: Path, make_record: MakeRecord
 ) -> None:
     raw = tmp_path / "raw"
-    shown = run("show", "catalog.items/1/0", "--raw", raw).stdout
+    printed = run("show", "catalog.items/1/0", "--raw", raw).stdout
     assert raw.read_bytes() == make_record("a").value
-    assert '"item_id": "a"' in shown
-    assert "characters)" in shown
-    assert "canary" not in shown
-    assert "header authorization" in shown
+    assert '"item_id": "a"' in printed
+    assert "characters)" in printed
+    assert "canary" not in printed
+    assert "header authorization" in printed
     assert "\x1b" not in run("show", "social.posts.dead/0/0").stdout
     assert "there is no dead letter catalog.items/9/9" in run("show", "catalog.items/9/9", code=2).stderr
 
@@ -100,7 +100,7 @@ def test_what_was_asked_the_wrong_way_is_said_before_anything_is_read() -> None:
 
 @pytest.mark.usefixtures("letters")
 def test_what_is_open_is_saved_once_and_listed_beside_letters_of_the_next_broker(
-    local: Path, kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord
+    local: Path, kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord
 ) -> None:
     assert "kept 3 dead letters" in run("save").stderr
     assert run("save").stderr == ""
@@ -108,7 +108,7 @@ def test_what_is_open_is_saved_once_and_listed_beside_letters_of_the_next_broker
     DeadLetterFile(local / DEAD_LETTERS_FILE).drop(
         {letter.id for letter in read_topics(kafka) if letter.code == "event_unreadable"}
     )
-    undertaker.bury(make_record("later", offset=0), Code.IMAGE_FORMAT)
+    dead_letter_writer.write(make_record("later", offset=0), Code.IMAGE_FORMAT)
     [first, second] = [
         json.loads(line)["id"]
         for line in run("list", "--json", "--key", "default:*").stdout.splitlines()
@@ -124,9 +124,9 @@ def test_what_is_open_is_saved_once_and_listed_beside_letters_of_the_next_broker
 
 
 def test_without_a_broker_the_kept_letters_are_still_there_and_replay_says_what_is_missing(
-    local: Path, kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord
+    local: Path, kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord
 ) -> None:
-    undertaker.bury(make_record("a"))
+    dead_letter_writer.write(make_record("a"))
     run("save")
     (local / "up.json").unlink()
     assert "catalog.items/1/0" in run("list").stdout

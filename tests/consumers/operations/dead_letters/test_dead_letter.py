@@ -14,61 +14,61 @@ from infra.config.kafka import KafkaSettings
 from infra.kafka import OutgoingRecord, Record
 from schemas.failures import Code
 from schemas.topics import CATALOG_ITEMS
-from tests.consumers.operations.dead_letters.conftest import HOUR_MS, MakeRecord, Undertaker
+from tests.consumers.operations.dead_letters.conftest import HOUR_MS, DeadLetterWriter, MakeRecord
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
 
 
 def letter(**facts: Any) -> DeadLetter:
-    said: dict[str, Any] = {"code": "image_missing", "message": "m", "key": b"default:a", "value": b"{}"}
-    said |= {"topic": CATALOG_ITEMS, "partition": 0, "offset": 0, "reason": "Rejected", "headers": {}, "size": 2}
-    said |= {"digest": "00000000", "died_at_ms": round(NOW.timestamp() * 1000)}
-    return DeadLetter(**said | facts)
+    fields: dict[str, Any] = {"code": "image_missing", "message": "m", "key": b"default:a", "value": b"{}"}
+    fields |= {"topic": CATALOG_ITEMS, "partition": 0, "offset": 0, "reason": "Rejected", "headers": {}, "size": 2}
+    fields |= {"digest": "00000000", "died_at_ms": round(NOW.timestamp() * 1000)}
+    return DeadLetter(**fields | facts)
 
 
 def test_a_letter_says_all_that_the_worker_wrote_and_keeps_the_original(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord
 ) -> None:
-    record = undertaker.bury(make_record("a", headers={"traceparent": b"00-1", "bytes": b"\xff"}))
+    record = dead_letter_writer.write(make_record("a", headers={"traceparent": b"00-1", "bytes": b"\xff"}))
     [found] = read_topics(kafka)
     assert (found.position, found.code, found.reason) == (record.position, "image_missing", "Rejected")
     assert (found.key, found.value, found.size) == (record.key, record.value, len(record.value or b""))
     assert found.headers == record.headers
     assert (found.timestamp_ms, found.attempts, found.worker) == (record.timestamp_ms, 1, "host-0")
-    assert found.first_failed_at == undertaker.now.isoformat()
-    assert abs(found.died_at - undertaker.now) < timedelta(minutes=1)
+    assert found.first_failed_at == dead_letter_writer.now.isoformat()
+    assert abs(found.died_at - dead_letter_writer.now) < timedelta(minutes=1)
 
 
 def test_a_letter_written_twice_is_one_and_is_what_it_was_at_last(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord
 ) -> None:
-    undertaker.bury(make_record("a"))
-    undertaker.bury(make_record("b", offset=1))
-    undertaker.bury(make_record("a"), Code.WORKER_KILLED)
+    dead_letter_writer.write(make_record("a"))
+    dead_letter_writer.write(make_record("b", offset=1))
+    dead_letter_writer.write(make_record("a"), Code.WORKER_KILLED)
     found = {one.key_text: one.code for one in latest(read_topics(kafka)).values()}
     assert found == {"default:a": "worker_killed", "default:b": "image_missing"}
 
 
 def test_records_that_lay_at_one_position_of_topics_made_anew_are_told_apart(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord
 ) -> None:
-    first = undertaker.bury(make_record("a"))
-    undertaker.bury(replace(first, timestamp_ms=first.timestamp_ms + 1))
-    undertaker.bury(replace(first, value=None))
+    first = dead_letter_writer.write(make_record("a"))
+    dead_letter_writer.write(replace(first, timestamp_ms=first.timestamp_ms + 1))
+    dead_letter_writer.write(replace(first, value=None))
     found = latest(read_topics(kafka))
     assert len(found) == 3
     assert {one.position for one in found.values()} == {first.position}
 
 
 def test_every_topic_is_read_to_its_end(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, search_record: Record
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, search_record: Record
 ) -> None:
-    undertaker.bury(search_record)
+    dead_letter_writer.write(search_record)
     for n in range(300):
-        undertaker.sink.send_record(
+        dead_letter_writer.sink.send_record(
             OutgoingRecord(f"{CATALOG_ITEMS}.dead", b"k", b"%d" % n, {"dead-offset": b"%d" % n})
         )
-    undertaker.sink.flush()
+    dead_letter_writer.sink.flush()
     assert len(latest(read_topics(kafka))) == 301
 
 
@@ -106,8 +106,8 @@ def test_the_age_of_a_letter_counts_from_its_first_failure_before_any_replay() -
     ],
 )
 def test_letters_are_chosen_by_code_time_and_key(words: dict[str, Any], takes: bool) -> None:
-    asked: dict[str, Any] = {"codes": None, "since": None, "key": None, "limit": None} | words
-    assert parse_selection(**asked, now=NOW).matches(letter()) is takes
+    options: dict[str, Any] = {"codes": None, "since": None, "key": None, "limit": None} | words
+    assert parse_selection(**options, now=NOW).matches(letter()) is takes
 
 
 def test_the_newest_come_first_and_the_limit_counts() -> None:
@@ -118,7 +118,7 @@ def test_the_newest_come_first_and_the_limit_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("codes", "since", "said"),
+    ("codes", "since", "fields"),
     [
         (["image_mising"], None, "did you mean image_missing? The codes are answer_too_large, "),
         (["zzz"], None, "--code zzz does not exist: The codes are"),
@@ -126,11 +126,11 @@ def test_the_newest_come_first_and_the_limit_counts() -> None:
     ],
 )
 def test_what_makes_no_sense_is_named_with_the_remedy(
-    codes: list[str] | None, since: str | None, said: str
+    codes: list[str] | None, since: str | None, fields: str
 ) -> None:
     with pytest.raises(BadInput) as refused:
         parse_selection(codes, since, None, None, NOW)
-    assert said in str(refused.value)
+    assert fields in str(refused.value)
 
 
 def test_letters_are_counted_by_code_topic_hour_and_worker_with_what_most_of_them_say() -> None:

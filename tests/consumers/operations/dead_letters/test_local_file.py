@@ -14,7 +14,7 @@ from infra.config.errors import BadInput
 from infra.config.kafka import KafkaSettings
 from infra.kafka import Record
 from schemas.audit import DeadLetterReplayed
-from tests.consumers.operations.dead_letters.conftest import MakeRecord, Undertaker
+from tests.consumers.operations.dead_letters.conftest import DeadLetterWriter, MakeRecord
 
 
 def letter(n: int, value: bytes | None = b"\xff{}") -> DeadLetter:
@@ -36,26 +36,26 @@ def note(about: DeadLetter) -> DeadLetterReplayed:
 
 
 def test_letters_come_back_byte_for_byte_and_each_is_kept_once(tmp_path: Path) -> None:
-    kept = DeadLetterFile(tmp_path / "letters.jsonl")
+    letter_file = DeadLetterFile(tmp_path / "letters.jsonl")
     letters = [letter(1), letter(2, None), letter(3)]
-    assert list(kept.read()) == []
-    assert kept.add([*letters, letters[0]]) == 3
-    assert kept.add(letters[1:]) == 0
-    assert list(kept.read()) == letters
+    assert list(letter_file.read()) == []
+    assert letter_file.add([*letters, letters[0]]) == 3
+    assert letter_file.add(letters[1:]) == 0
+    assert list(letter_file.read()) == letters
 
 
 def test_letters_are_for_their_owners_eyes(tmp_path: Path) -> None:
-    kept = DeadLetterFile(tmp_path / "letters.jsonl")
-    kept.add([letter(1)])
-    assert kept.path.stat().st_mode & 0o077 == 0
+    letter_file = DeadLetterFile(tmp_path / "letters.jsonl")
+    letter_file.add([letter(1)])
+    assert letter_file.path.stat().st_mode & 0o077 == 0
 
 
 def test_what_is_dropped_is_gone_and_a_draft_that_a_crash_left_harms_nothing(tmp_path: Path) -> None:
-    kept = DeadLetterFile(tmp_path / "letters.jsonl")
-    kept.add(letter(n) for n in range(4))
+    letter_file = DeadLetterFile(tmp_path / "letters.jsonl")
+    letter_file.add(letter(n) for n in range(4))
     (tmp_path / "letters.new").write_text("half a li")
-    kept.drop({letter(n).id for n in (0, 2)})
-    assert [one.offset for one in kept.read()] == [1, 3]
+    letter_file.drop({letter(n).id for n in (0, 2)})
+    assert [one.offset for one in letter_file.read()] == [1, 3]
 
 
 def test_a_line_of_an_earlier_version_is_understood_and_one_that_is_none_is_named(tmp_path: Path) -> None:
@@ -81,17 +81,19 @@ def test_a_note_that_was_cut_off_does_not_swallow_the_next(tmp_path: Path) -> No
 
 
 def test_what_is_open_when_the_broker_stops_is_saved_and_what_was_replayed_is_tidied_away(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, tmp_path: Path
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, tmp_path: Path
 ) -> None:
     for n, item in enumerate("abc"):
-        undertaker.bury(make_record(item, offset=n))
-    shelf = DeadLetterStore(kafka, DeadLetterFile(tmp_path / "letters.jsonl"), FileAudit(tmp_path / "audit.jsonl"))
-    assert shelf.audit is not None
-    assert shelf.local_file is not None
+        dead_letter_writer.write(make_record(item, offset=n))
+    letter_store = DeadLetterStore(
+        kafka, DeadLetterFile(tmp_path / "letters.jsonl"), FileAudit(tmp_path / "audit.jsonl")
+    )
+    assert letter_store.audit is not None
+    assert letter_store.local_file is not None
     [a, b, c] = read_topics(kafka)
-    shelf.audit.note(note(a))
-    assert shelf.save() == 2
-    assert list(shelf.local_file.read()) == [b, c]
-    shelf.audit.note(note(b))
-    shelf.tidy()
-    assert list(shelf.local_file.read()) == [c]
+    letter_store.audit.note(note(a))
+    assert letter_store.save() == 2
+    assert list(letter_store.local_file.read()) == [b, c]
+    letter_store.audit.note(note(b))
+    letter_store.tidy()
+    assert list(letter_store.local_file.read()) == [c]

@@ -29,7 +29,7 @@ from schemas.envelope import from_record
 from schemas.failures import Code, Unavailable
 from schemas.items import ItemDeleted
 from schemas.topics import CATALOG_ITEMS
-from tests.consumers.operations.dead_letters.conftest import MakeRecord, Undertaker
+from tests.consumers.operations.dead_letters.conftest import DeadLetterWriter, MakeRecord
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
 ORDER = ReplayRequest("replay-1", "ana", rate=10_000)
@@ -46,12 +46,12 @@ def run(
     kafka: KafkaSettings,
     sink: ReplaySink,
     audits: Sequence[Audit],
-    wanted: dict[str, DeadLetter],
+    chosen: dict[str, DeadLetter],
     stop_after: int = 10**9,
 ) -> ReplayTally:
     tally = ReplayTally()
     replay = Replay(sink, audits, ORDER, lambda: tally.sent >= stop_after)
-    list(replay.run(read_topics(kafka), wanted, tally))
+    list(replay.run(read_topics(kafka), chosen, tally))
     return tally
 
 
@@ -77,7 +77,7 @@ class Broken:
     sink: EventSink
     at: int
     audits: Sequence[Audit] = ()
-    seen: int = field(default=0)
+    sent_count: int = field(default=0)
 
     def send_record(self, record: OutgoingRecord) -> None:
         self._count()
@@ -92,23 +92,25 @@ class Broken:
             audit.note(replayed)
 
     def _count(self) -> None:
-        self.seen += 1
-        if self.seen == self.at:
+        self.sent_count += 1
+        if self.sent_count == self.at:
             raise Unavailable("broken, for the test")
 
 
 def test_a_replayed_record_is_what_it_was_and_says_what_it_is(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, index: Index
 ) -> None:
-    record = undertaker.bury(make_record("a", offset=7, headers={"traceparent": b"00-1", "replay-id": b"older"}))
+    record = dead_letter_writer.write(
+        make_record("a", offset=7, headers={"traceparent": b"00-1", "replay-id": b"older"})
+    )
     todo = plan(kafka, index)
-    tally = run(kafka, undertaker.sink, [TopicAudit(undertaker.sink)], todo.send)
+    tally = run(kafka, dead_letter_writer.sink, [TopicAudit(dead_letter_writer.sink)], todo.send)
     [again] = sent(kafka)
     assert (again.key, again.value, again.partition) == (record.key, record.value, 1)
     assert dict(again.headers) == dict(record.headers) | {
         "replay-of": b"catalog.items/1/7",
         "replay-id": b"replay-1",
-        "replay-first-failed-at": undertaker.now.isoformat().encode(),
+        "replay-first-failed-at": dead_letter_writer.now.isoformat().encode(),
     }
     assert tally.sent == 1
     [note] = read_audit(kafka)
@@ -117,10 +119,10 @@ def test_a_replayed_record_is_what_it_was_and_says_what_it_is(
 
 
 def test_a_deletion_without_a_value_keeps_the_revision_that_its_time_gave_it(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, index: Index
 ) -> None:
-    lost = undertaker.bury(replace(make_record("a"), value=None, headers={}), Code.WORKER_KILLED)
-    run(kafka, undertaker.sink, [], plan(kafka, index).send)
+    lost = dead_letter_writer.write(replace(make_record("a"), value=None, headers={}), Code.WORKER_KILLED)
+    run(kafka, dead_letter_writer.sink, [], plan(kafka, index).send)
     [again] = sent(kafka)
     body = from_record(again.position, again.key, again.value, again.headers, again.timestamp_ms).body
     assert body == ItemDeleted(item_id="a", revision=lost.timestamp_ms * 1000 + 999)
@@ -128,18 +130,24 @@ def test_a_deletion_without_a_value_keeps_the_revision_that_its_time_gave_it(
 
 
 def test_what_would_do_harm_or_nothing_is_left_alone_with_the_reason(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, search_record: Record, index: Index
+    kafka: KafkaSettings,
+    dead_letter_writer: DeadLetterWriter,
+    make_record: MakeRecord,
+    search_record: Record,
+    index: Index,
 ) -> None:
-    undertaker.bury(search_record, Code.EVENT_UNREADABLE)
-    undertaker.sink.send_record(
+    dead_letter_writer.write(search_record, Code.EVENT_UNREADABLE)
+    dead_letter_writer.sink.send_record(
         OutgoingRecord(f"{CATALOG_ITEMS}.dead", b"default:strange", b"{}", {"dead-topic": b"other"})
     )
-    undertaker.bury(replace(make_record("broken", offset=1), value=b"no json"), Code.EVENT_UNREADABLE)
-    undertaker.bury(replace(make_record("keyless", offset=2), key=b"no-colon", value=None), Code.KEY_INVALID)
-    undertaker.bury(make_record("stale", revision=5, offset=3))
-    undertaker.bury(make_record("conflict", revision=5, offset=4), Code.REVISION_CONFLICT)
-    undertaker.bury(make_record("same", revision=5, offset=5))
-    undertaker.bury(make_record("newer", revision=5, offset=6))
+    dead_letter_writer.write(replace(make_record("broken", offset=1), value=b"no json"), Code.EVENT_UNREADABLE)
+    dead_letter_writer.write(
+        replace(make_record("keyless", offset=2), key=b"no-colon", value=None), Code.KEY_INVALID
+    )
+    dead_letter_writer.write(make_record("stale", revision=5, offset=3))
+    dead_letter_writer.write(make_record("conflict", revision=5, offset=4), Code.REVISION_CONFLICT)
+    dead_letter_writer.write(make_record("same", revision=5, offset=5))
+    dead_letter_writer.write(make_record("newer", revision=5, offset=6))
     for item, base in (("stale", 6), ("conflict", 5), ("same", 5), ("newer", 4)):
         put(index, item, base)
     todo = plan(kafka, index)
@@ -154,42 +162,42 @@ def test_what_would_do_harm_or_nothing_is_left_alone_with_the_reason(
 
 
 def test_a_letter_that_is_older_than_the_memory_of_deleted_items_is_refused_however_often_it_was_replayed(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, index: Index
 ) -> None:
-    undertaker.bury(make_record("a"))
-    now = undertaker.now
+    dead_letter_writer.write(make_record("a"))
+    now = dead_letter_writer.now
     assert len(plan(kafka, index, now=now + timedelta(days=6, hours=22)).send) == 1
     late = plan(kafka, index, now=now + timedelta(days=7))
     assert reasons(late)["default:a"].startswith("first failed 7 days ago or earlier")
 
-    run(kafka, undertaker.sink, [], plan(kafka, index).send)
+    run(kafka, dead_letter_writer.sink, [], plan(kafka, index).send)
     [again] = sent(kafka)
-    undertaker.now += timedelta(days=6)
-    undertaker.bury(again)
+    dead_letter_writer.now += timedelta(days=6)
+    dead_letter_writer.write(again)
     later = plan(kafka, index, Selection(), now + timedelta(days=8))
     assert len(later.skipped) == 2
 
 
 def test_a_second_replay_sends_nothing_and_again_sends_it_all(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, index: Index
 ) -> None:
     for n, item in enumerate("abc"):
-        undertaker.bury(make_record(item, offset=n))
-    audits = [TopicAudit(undertaker.sink)]
-    assert run(kafka, undertaker.sink, audits, plan(kafka, index).send).sent == 3
+        dead_letter_writer.write(make_record(item, offset=n))
+    audits = [TopicAudit(dead_letter_writer.sink)]
+    assert run(kafka, dead_letter_writer.sink, audits, plan(kafka, index).send).sent == 3
     second = plan(kafka, index)
     assert not second.send
     assert set(reasons(second).values()) == {"replayed before: --again does it once more"}
     again = ReplayPlanner(Selection(), (), index, datetime.now(UTC)).plan(read_topics(kafka))
-    assert run(kafka, undertaker.sink, audits, again.send).sent == 3
+    assert run(kafka, dead_letter_writer.sink, audits, again.send).sent == 3
     assert len(sent(kafka)) == len(list(read_audit(kafka))) == 6
 
 
 def test_the_oldest_go_first_and_the_limit_counts_those_that_can_be_replayed(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, index: Index
 ) -> None:
     for n, item in enumerate("abcde"):
-        undertaker.bury(make_record(item, offset=n))
+        dead_letter_writer.write(make_record(item, offset=n))
     put(index, "a", 2)
     todo = plan(kafka, index, Selection(limit=2, key="default:*"))
     assert [letter.key_text for letter in todo.send.values()] == ["default:b", "default:c"]
@@ -198,10 +206,10 @@ def test_the_oldest_go_first_and_the_limit_counts_those_that_can_be_replayed(
 
 
 def test_a_letter_that_was_cut_is_not_sent_and_says_how_large_its_record_was(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, index: Index
 ) -> None:
     value = b" " * (kafka.record_bytes + 1)
-    undertaker.bury(replace(make_record("huge"), value=value), Code.EVENT_INVALID)
+    dead_letter_writer.write(replace(make_record("huge"), value=value), Code.EVENT_INVALID)
     todo = plan(kafka, index)
     assert (todo.send, list(reasons(todo).values())) == ({}, [TRUNCATED])
     [skipped] = todo.skipped
@@ -210,27 +218,27 @@ def test_a_letter_that_was_cut_is_not_sent_and_says_how_large_its_record_was(
 
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_killed_before_the_send_nothing_is_lost_and_the_note_is_missing_too(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index, at: int
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, index: Index, at: int
 ) -> None:
     for n, item in enumerate("abc"):
-        undertaker.bury(make_record(item, offset=n))
-    audits = [TopicAudit(undertaker.sink)]
+        dead_letter_writer.write(make_record(item, offset=n))
+    audits = [TopicAudit(dead_letter_writer.sink)]
     with pytest.raises(Unavailable):
-        run(kafka, Broken(undertaker.sink, at), audits, plan(kafka, index).send)
+        run(kafka, Broken(dead_letter_writer.sink, at), audits, plan(kafka, index).send)
     assert len(list(read_audit(kafka))) == len(sent(kafka)) == at - 1
-    run(kafka, undertaker.sink, audits, plan(kafka, index).send)
+    run(kafka, dead_letter_writer.sink, audits, plan(kafka, index).send)
     assert sorted((record.key or b"").decode() for record in sent(kafka)) == ["default:a", "default:b", "default:c"]
 
 
 def test_killed_between_the_send_and_the_note_one_letter_is_sent_twice_and_all_are_noted(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, index: Index
 ) -> None:
     for n, item in enumerate("abc"):
-        undertaker.bury(make_record(item, offset=n))
-    audits = [TopicAudit(undertaker.sink)]
+        dead_letter_writer.write(make_record(item, offset=n))
+    audits = [TopicAudit(dead_letter_writer.sink)]
     with pytest.raises(Unavailable):
-        run(kafka, undertaker.sink, [Broken(undertaker.sink, 2, audits)], plan(kafka, index).send)
-    run(kafka, undertaker.sink, audits, plan(kafka, index).send)
+        run(kafka, dead_letter_writer.sink, [Broken(dead_letter_writer.sink, 2, audits)], plan(kafka, index).send)
+    run(kafka, dead_letter_writer.sink, audits, plan(kafka, index).send)
     keys = sorted((record.key or b"").decode() for record in sent(kafka))
     assert len(keys) == 4
     assert len(set(keys)) == 3
@@ -238,43 +246,59 @@ def test_killed_between_the_send_and_the_note_one_letter_is_sent_twice_and_all_a
 
 
 def test_when_it_is_stopped_what_was_sent_is_noted_and_the_rest_waits(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, index: Index
 ) -> None:
     for n, item in enumerate("abcd"):
-        undertaker.bury(make_record(item, offset=n))
-    tally = run(kafka, undertaker.sink, [TopicAudit(undertaker.sink)], plan(kafka, index).send, stop_after=2)
+        dead_letter_writer.write(make_record(item, offset=n))
+    tally = run(
+        kafka, dead_letter_writer.sink, [TopicAudit(dead_letter_writer.sink)], plan(kafka, index).send, stop_after=2
+    )
     assert (tally.sent, tally.interrupted) == (2, True)
     assert len(sent(kafka)) == len(list(read_audit(kafka))) == 2
     assert len(plan(kafka, index).send) == 2
 
 
-def local_shelf(kafka: KafkaSettings, folder: Path, letters: Iterable[DeadLetter]) -> DeadLetterStore:
+def local_store(kafka: KafkaSettings, folder: Path, letters: Iterable[DeadLetter]) -> DeadLetterStore:
     """A shelf whose file has letters of an earlier broker."""
-    kept = DeadLetterFile(folder / "letters.jsonl")
-    kept.add(letters)
-    return DeadLetterStore(kafka, kept, FileAudit(folder / "audit.jsonl"))
+    file = DeadLetterFile(folder / "letters.jsonl")
+    file.add(letters)
+    return DeadLetterStore(kafka, file, FileAudit(folder / "audit.jsonl"))
 
 
 def test_a_kept_letter_is_told_from_one_at_its_position_and_leaves_the_file_once_it_is_replayed(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index, tmp_path: Path
+    kafka: KafkaSettings,
+    dead_letter_writer: DeadLetterWriter,
+    make_record: MakeRecord,
+    index: Index,
+    tmp_path: Path,
 ) -> None:
-    undertaker.bury(make_record("before"))
-    shelf = local_shelf(kafka, tmp_path, [replace(letter, timestamp_ms=1) for letter in read_topics(kafka)])
-    assert shelf.local_file is not None
-    assert shelf.audit is not None
-    todo = ReplayPlanner(Selection(), shelf.replayed(), index, datetime.now(UTC)).plan(shelf.letters())
+    dead_letter_writer.write(make_record("before"))
+    letter_store = local_store(kafka, tmp_path, [replace(letter, timestamp_ms=1) for letter in read_topics(kafka)])
+    assert letter_store.local_file is not None
+    assert letter_store.audit is not None
+    todo = ReplayPlanner(Selection(), letter_store.replayed(), index, datetime.now(UTC)).plan(
+        letter_store.letters()
+    )
     assert len(todo.send) == 2
-    run_plan(shelf, kafka, todo, 1000, ReplayTally())
-    assert list(shelf.local_file.read()) == []
-    assert {replayed_id(note) for note in shelf.audit.read()} == shelf.replayed().keys() == todo.send.keys()
+    run_plan(letter_store, kafka, todo, 1000, ReplayTally())
+    assert list(letter_store.local_file.read()) == []
+    assert (
+        {replayed_id(note) for note in letter_store.audit.read()}
+        == letter_store.replayed().keys()
+        == todo.send.keys()
+    )
 
 
 def test_ctrl_c_ends_a_replay_after_the_letter_in_hand(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index, tmp_path: Path
+    kafka: KafkaSettings,
+    dead_letter_writer: DeadLetterWriter,
+    make_record: MakeRecord,
+    index: Index,
+    tmp_path: Path,
 ) -> None:
     for n, item in enumerate("abc"):
-        undertaker.bury(make_record(item, offset=n))
-    shelf, tally = local_shelf(kafka, tmp_path, ()), ReplayTally()
+        dead_letter_writer.write(make_record(item, offset=n))
+    letter_store, tally = local_store(kafka, tmp_path, ()), ReplayTally()
 
     def interrupt() -> None:
         while not tally.sent:
@@ -282,16 +306,16 @@ def test_ctrl_c_ends_a_replay_after_the_letter_in_hand(
         os.kill(os.getpid(), signal.SIGINT)
 
     Thread(target=interrupt).start()
-    run_plan(shelf, kafka, plan(kafka, index), 0.05, tally)  # the second would be due after 20 s
+    run_plan(letter_store, kafka, plan(kafka, index), 0.05, tally)  # the second would be due after 20 s
     assert (tally.sent, tally.interrupted) == (1, True)
-    assert len(sent(kafka)) == len(shelf.replayed()) == 1
+    assert len(sent(kafka)) == len(letter_store.replayed()) == 1
     assert len(plan(kafka, index).send) == 2
 
 
 def test_a_letter_that_lies_there_twice_is_sent_once(
-    kafka: KafkaSettings, undertaker: Undertaker, make_record: MakeRecord, index: Index
+    kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord, index: Index
 ) -> None:
-    undertaker.bury(make_record("a"))
-    undertaker.bury(make_record("a"))
-    assert run(kafka, undertaker.sink, [], plan(kafka, index).send).sent == 1
+    dead_letter_writer.write(make_record("a"))
+    dead_letter_writer.write(make_record("a"))
+    assert run(kafka, dead_letter_writer.sink, [], plan(kafka, index).send).sent == 1
     assert json.loads(sent(kafka)[0].value or b"")["item_id"] == "a"

@@ -29,7 +29,7 @@ GOOD = ShadowMeasures(10, 1.0, 0.9)
 
 
 @pytest.mark.parametrize(
-    ("new", "missing", "said"),
+    ("new", "missing", "message"),
     [
         (ShadowMeasures(10, 0.8, 0.9), 0, "first_hit_rate is 0.800"),
         (ShadowMeasures(10, 0.95, 0.9), 0, "first_hit_loss is 0.050"),
@@ -37,8 +37,8 @@ GOOD = ShadowMeasures(10, 1.0, 0.9)
         (GOOD, 3, "3 items are missing"),
     ],
 )
-def test_each_limit_holds_a_new_index_up_by_itself(new: ShadowMeasures, missing: int, said: str) -> None:
-    assert said in gate_violations(AcceptanceGate(), GOOD, new, missing)[0]
+def test_each_limit_holds_a_new_index_up_by_itself(new: ShadowMeasures, missing: int, message: str) -> None:
+    assert message in gate_violations(AcceptanceGate(), GOOD, new, missing)[0]
 
 
 def test_what_is_as_good_or_cannot_be_measured_passes() -> None:
@@ -58,7 +58,7 @@ def test_a_gate_is_read_from_toml(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("first_hit_rate = 2\n", "first_hit_rate"),
         ("speed = 1\n", "speed"),
@@ -66,27 +66,32 @@ def test_a_gate_is_read_from_toml(tmp_path: Path) -> None:
         (None, "cannot be read"),
     ],
 )
-def test_a_gate_that_makes_no_sense_is_refused(tmp_path: Path, text: str | None, said: str) -> None:
+def test_a_gate_that_makes_no_sense_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / "gate.toml").write_text(text)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         read_gate(tmp_path / "gate.toml")
 
 
 def test_shadow_queries_find_items_by_their_own_thumbnails_and_judge_by_given_categories(
-    index: Index, eyes: ImageEmbedder, sight: ImagePipeline, confidence: Calibrator, outbox: "Outbox", discs: Path
+    index: Index,
+    embedder: ImageEmbedder,
+    pipeline: ImagePipeline,
+    confidence: Calibrator,
+    outbox: "Outbox",
+    discs: Path,
 ) -> None:
-    job = ItemIndexer(sight, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
+    job = ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
     kinds = {"red": "disc", "green": "disc", "blue": "disc", "yellow": "ball", "black": None}
     job.handle([upsert(name, 1, inline(discs, name), category=kind) for name, kind in kinds.items()])
     queries = draw(index, index, 100)
     assert {query.item_id for query in queries} == set(kinds)
     assert {query.item_id: query.category for query in queries}["black"] is None
-    told = measure(ShadowIndex(index, eyes), queries)
-    assert (told.queries, told.first_hit_rate) == (5, 1.0)
-    assert told.category_share == pytest.approx((3 * 2 / 4 + 0) / 4)
+    measures = measure(ShadowIndex(index, embedder), queries)
+    assert (measures.queries, measures.first_hit_rate) == (5, 1.0)
+    assert measures.category_share == pytest.approx((3 * 2 / 4 + 0) / 4)
     assert len(draw(index, index, 2)) == 2
 
 
-def test_of_an_empty_index_there_is_nothing_to_measure(index: Index, eyes: ImageEmbedder) -> None:
-    assert measure(ShadowIndex(index, eyes), draw(index, index, 10)) == ShadowMeasures(0, None, None)
+def test_of_an_empty_index_there_is_nothing_to_measure(index: Index, embedder: ImageEmbedder) -> None:
+    assert measure(ShadowIndex(index, embedder), draw(index, index, 10)) == ShadowMeasures(0, None, None)

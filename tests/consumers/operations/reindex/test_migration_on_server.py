@@ -34,7 +34,7 @@ from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS
 from tests.conftest import draw_disc
-from tests.kafka.brokers import own_kafka
+from tests.kafka.brokers import open_kafka
 from tests.qdrant_server import in_memory, own_cluster, own_settings
 from tests.refusing_qdrant import node_at, refusing
 
@@ -76,7 +76,7 @@ class Shared:
 
 @pytest.fixture(scope="module")
 def kafka(kafka_server: str | None) -> Iterator[KafkaSettings]:
-    with own_kafka() as kafka:
+    with open_kafka() as kafka:
         yield kafka
 
 

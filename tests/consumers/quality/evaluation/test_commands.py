@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.consumers.quality.evaluation.made_datasets import make_mieb, make_sop
-from tests.end_to_end import forked
+from tests.end_to_end import forked_cli
 
 ROOT = Path(__file__).parents[4]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[4]
 def evaluate(*words: str | Path, code: int = 0, data: Path) -> "subprocess.CompletedProcess[str]":
     own = {"LOOKSTREAM_DATA": str(data), "LOOKSTREAM_ENCODER": "fake", "COLUMNS": "200"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
-    done = forked.run(["evaluate", *map(str, words)], inherited | own, ROOT, 300)
+    done = forked_cli.run(["evaluate", *map(str, words)], inherited | own, ROOT, 300)
     assert done.returncode == code, done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     return done

@@ -58,8 +58,10 @@ def test_an_exif_turn_is_undone_when_the_picture_is_looked_at() -> None:
     with Image.open(io.BytesIO(lying)) as stored:
         assert stored.size == (64, 96)
     with ThreadPoolExecutor(1) as pool:
-        eyes = ImageEmbedder(open_encoder("fake", TorchSettings()), make_colour_extractor(), DecodeLimits(), pool)
-        upright, turned = eyes.embed([corrupt(photo(), "saved again"), lying])
+        embedder = ImageEmbedder(
+            open_encoder("fake", TorchSettings()), make_colour_extractor(), DecodeLimits(), pool
+        )
+        upright, turned = embedder.embed([corrupt(photo(), "saved again"), lying])
     assert isinstance(upright, Look)
     assert isinstance(turned, Look)
     assert float(upright.vector[:48] @ turned.vector[:48]) > 0.999

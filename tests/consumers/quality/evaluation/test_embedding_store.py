@@ -33,7 +33,7 @@ class CountingEncoder(GridEncoder):
 
 
 @pytest.fixture
-def eyes() -> Iterator[ImageEmbedder]:
+def embedder() -> Iterator[ImageEmbedder]:
     with ThreadPoolExecutor(2) as pool:
         yield ImageEmbedder(CountingEncoder(), make_colour_extractor(), DecodeLimits(thumbnail=0), pool)
 
@@ -44,15 +44,15 @@ def plain(colour: str) -> bytes:
     return out.getvalue()
 
 
-def test_a_second_run_encodes_nothing_and_sees_the_same(tmp_path: Path, eyes: ImageEmbedder) -> None:
+def test_a_second_run_encodes_nothing_and_sees_the_same(tmp_path: Path, embedder: ImageEmbedder) -> None:
     pictures = [plain("red"), plain("blue"), plain("red")]
-    with open_embedding_store(tmp_path, eyes) as looks:
+    with open_embedding_store(tmp_path, embedder) as looks:
         first = looks.embed(pictures)
-    with open_embedding_store(tmp_path, eyes) as looks:
+    with open_embedding_store(tmp_path, embedder) as looks:
         second = looks.embed(pictures)
         assert (looks.requested, looks.cache_hits) == (3, 3)
-    assert isinstance(eyes.encoder, CountingEncoder)
-    assert eyes.encoder.shown == [2]
+    assert isinstance(embedder.encoder, CountingEncoder)
+    assert embedder.encoder.shown == [2]
     for one, other in zip(first, second, strict=True):
         assert isinstance(one, Look)
         assert isinstance(other, Look)
@@ -62,16 +62,16 @@ def test_a_second_run_encodes_nothing_and_sees_the_same(tmp_path: Path, eyes: Im
         )  # fmt: skip
 
 
-def test_another_encoder_looks_afresh(tmp_path: Path, eyes: ImageEmbedder) -> None:
-    other = replace(eyes, encoder=CountingEncoder("fake:2"))
-    for one in (eyes, other):
+def test_another_encoder_looks_afresh(tmp_path: Path, embedder: ImageEmbedder) -> None:
+    other = replace(embedder, encoder=CountingEncoder("fake:2"))
+    for one in (embedder, other):
         with open_embedding_store(tmp_path, one) as looks:
             looks.embed([plain("red")])
             assert looks.cache_hits == 0
 
 
-def test_bad_pictures_are_told_apart_and_not_kept(tmp_path: Path, eyes: ImageEmbedder) -> None:
-    with open_embedding_store(tmp_path, eyes) as looks:
+def test_bad_pictures_are_told_apart_and_not_kept(tmp_path: Path, embedder: ImageEmbedder) -> None:
+    with open_embedding_store(tmp_path, embedder) as looks:
         for _ in range(2):
             bad, good = looks.embed([b"no picture", plain("red")])
             assert isinstance(bad, Failure)
@@ -79,8 +79,8 @@ def test_bad_pictures_are_told_apart_and_not_kept(tmp_path: Path, eyes: ImageEmb
         assert looks.cache_hits == 1
 
 
-def test_crops_are_looked_at_afresh(tmp_path: Path, eyes: ImageEmbedder) -> None:
-    with open_embedding_store(tmp_path, eyes) as looks:
+def test_crops_are_looked_at_afresh(tmp_path: Path, embedder: ImageEmbedder) -> None:
+    with open_embedding_store(tmp_path, embedder) as looks:
         looks.embed([plain("red")])
         looks.embed([plain("red")], [Crop(x=0, y=0, w=0.5, h=0.5)])
         assert looks.cache_hits == 0

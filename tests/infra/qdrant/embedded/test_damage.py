@@ -102,10 +102,10 @@ BROKEN: dict[str, tuple[Break, str]] = {
 def test_damaged_files_are_told_when_the_index_is_opened(folder: Path, kind: str) -> None:
     break_it, names = BROKEN[kind]
     break_it(folder)
-    with pytest.raises(IndexDamaged) as told:
+    with pytest.raises(IndexDamaged) as raised:
         Shard(folder, 0)
     for words in (f"the index in {folder} is damaged", names, f"put the folder {folder} back from a copy"):
-        assert words in str(told.value)
+        assert words in str(raised.value)
 
 
 def test_a_whole_index_opens(folder: Path) -> None:
@@ -140,9 +140,9 @@ def test_a_search_with_nan_is_its_own_fault(folder: Path) -> None:
 
 
 def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="cannot be opened") as told, translate_open_errors(tmp_path):
+    with pytest.raises(EngineError, match="cannot be opened") as raised, translate_open_errors(tmp_path):
         raise RuntimeError("No space left on device (os error 28)")
-    assert not isinstance(told.value, IndexDamaged)
+    assert not isinstance(raised.value, IndexDamaged)
 
 
 @pytest.mark.parametrize("name", ["../..", "/etc", "shard/../..", "other", "", "shard-1/x"])

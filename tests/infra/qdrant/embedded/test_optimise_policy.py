@@ -56,9 +56,9 @@ def test_an_index_that_changes_is_not_idle() -> None:
 
 
 def test_it_is_optimised_when_somebody_asks_unless_it_is_at_that() -> None:
-    asked = replace(STATUS, wanted=True)
-    assert OptimisePolicy().is_due(asked, 0.0)
-    assert not OptimisePolicy().is_due(replace(asked, optimising=True), 0.0)
+    requested = replace(STATUS, wanted=True)
+    assert OptimisePolicy().is_due(requested, 0.0)
+    assert not OptimisePolicy().is_due(replace(requested, optimising=True), 0.0)
 
 
 def test_after_a_failure_it_is_left_for_a_while() -> None:
@@ -70,10 +70,10 @@ def test_after_a_failure_it_is_left_for_a_while() -> None:
 
 
 def test_after_a_failure_it_is_tried_again_soon_when_somebody_asks() -> None:
-    upkeep, asked = OptimisePolicy(), replace(STATUS, wanted=True)
+    upkeep, requested = OptimisePolicy(), replace(STATUS, wanted=True)
     upkeep.record_failure(0.0)
-    assert not upkeep.is_due(asked, REQUESTED_RETRY_SECONDS - 1)
-    assert upkeep.is_due(asked, REQUESTED_RETRY_SECONDS)
+    assert not upkeep.is_due(requested, REQUESTED_RETRY_SECONDS - 1)
+    assert upkeep.is_due(requested, REQUESTED_RETRY_SECONDS)
 
 
 def test_what_the_engine_does_not_optimise_is_not_tried_again_before_there_is_more() -> None:

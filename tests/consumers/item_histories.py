@@ -1,0 +1,170 @@
+"""Histories of items: events in any order, and what they come to."""
+
+import random
+from collections.abc import Collection, Iterable, Sequence
+from decimal import Decimal
+from hashlib import sha256
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from consumers.scoring.look_parts import LookParts
+from infra.qdrant.contract import Index
+from infra.qdrant.point_ids import point_ids
+from schemas.envelope import Event
+from schemas.items import (
+    FileImage,
+    ImageRef,
+    InlineImage,
+    ItemDeleted,
+    ItemEvent,
+    ItemFacts,
+    ItemPatched,
+    ItemUpserted,
+    S3Image,
+    UrlImage,
+)
+
+SIZE = 8
+"""Numbers of a look."""
+BAD, SLOW = b"bad", b"slow"
+"""How pictures begin that cannot be looked at, and those that cannot be fetched the first time."""
+FACTS = ("title", "category", "price", "currency", "in_stock")
+"""The facts that histories tell of."""
+KINDS = ("upsert", "upsert", "patch", "patch", "delete")
+PICKS = 24
+"""How many events of one kind and revision there are to choose from."""
+
+Step = tuple[str, str, int, int]
+"""An event in short: item, kind, revision, and which of PICKS."""
+Items = dict[str, dict[str, Any]]
+"""What each item comes to: `base` and `revision`, and unless it is deleted `facts` and `pictures` by number."""
+
+
+def data_of(ref: ImageRef) -> bytes:
+    """The bytes at a reference; those of a picture that lies elsewhere are where it lies."""
+    match ref:
+        case InlineImage(data=data):
+            return data
+        case FileImage(path=place) | UrlImage(url=place) | S3Image(key=place):
+            return place.encode()
+
+
+def vector_of(data: bytes) -> "np.ndarray[Any, np.dtype[np.float32]]":
+    """A look of its own for each picture, whose parts are of unit length."""
+    return LookParts(4, 2).normalise(np.frombuffer(sha256(data).digest(), np.uint8)[:SIZE].astype(np.float32) + 1)
+
+
+# --- events ---
+
+
+def upsert(item: str, revision: int, *pictures: bytes | ImageRef, **facts: Any) -> Event:
+    refs = tuple(InlineImage(data=one) if isinstance(one, bytes) else one for one in pictures)
+    return Event(ItemUpserted.model_validate({"item_id": item, "revision": revision, "images": refs} | facts))
+
+
+def patch(item: str, revision: int, **facts: Any) -> Event:
+    return Event(ItemPatched(item_id=item, revision=revision, facts=ItemFacts.model_validate(facts)))
+
+
+def delete(item: str, revision: int) -> Event:
+    return Event(ItemDeleted(item_id=item, revision=revision))
+
+
+def stored_file(data: bytes, *, with_checksum: bool) -> FileImage:
+    """A picture in a file, with its checksum if that is told."""
+    return FileImage(root="shop", path=data.decode(), sha256=sha256(data).hexdigest() if with_checksum else None)
+
+
+def event_of(step: Step) -> Event:
+    """The event of a step."""
+    item, kind, revision, pick = step
+    if kind == "delete":
+        return delete(item, revision)
+    price: dict[str, object] = {"price": Decimal(revision), "currency": ("EUR", "USD")[pick % 2]}
+    title: dict[str, object] = {"title": None if pick % 5 == 4 else f"{item} {revision}"}
+    category: dict[str, object] = {"category": ("lamp", "shoe", None)[pick % 3]}
+    if kind == "patch":
+        rows: list[dict[str, object]] = [price, title, category, {"in_stock": pick % 2 == 0}, price | title]
+        return patch(item, revision, **rows[pick % len(rows)])
+    red, blue = stored_file(b"red", with_checksum=pick % 2 == 0), b"blue"
+    slow = stored_file(SLOW + f"{item}-{revision}".encode(), with_checksum=False)
+    several: list[list[bytes | FileImage]] = [[red], [blue, red], [red, blue, b"green"], [red, BAD], [BAD], [slow]]
+    return upsert(item, revision, *several[pick % len(several)], **price, **title, **category)
+
+
+# --- what they come to ---
+
+
+def model(events: Iterable[Event]) -> Items:
+    """Each item after all of its good events, applied one by one in the order of their revisions."""
+    items: Items = {}
+    bodies = [event.body for event in events if isinstance(event.body, ItemEvent)]
+    for body in sorted(bodies, key=lambda body: body.revision):
+        state: dict[str, Any] = {"base": body.revision, "revision": body.revision}
+        if isinstance(body, ItemDeleted):
+            items[body.item_id] = state
+        elif isinstance(body, ItemUpserted) and not is_bad(body):
+            good = {n: data for n, ref in enumerate(body.images) if not (data := data_of(ref)).startswith(BAD)}
+            items[body.item_id] = state | {"facts": facts_of(body, FACTS), "pictures": good}
+        elif isinstance(body, ItemPatched) and "facts" in (known := items.get(body.item_id, {})):
+            known["facts"] |= facts_of(body.facts, body.facts.model_fields_set)
+            known["revision"] = body.revision
+    return items
+
+
+def is_bad(body: ItemUpserted) -> bool:
+    """Whether it is to be refused, for its main picture."""
+    return data_of(body.images[0]).startswith(BAD)
+
+
+def facts_of(facts: ItemFacts, names: Collection[str]) -> dict[str, object]:
+    """Some facts as points have them."""
+    price = None if facts.price is None else float(facts.price)
+    stock = None if facts.in_stock is None else str(facts.in_stock).lower()
+    rows = {name: getattr(facts, name) for name in FACTS} | {"price": price, "in_stock": stock}
+    return {name: rows[name] for name in names}
+
+
+def held(index: Index, items: Iterable[str]) -> Items:
+    """What an index holds of items, in the model's words; or the points where they contradict each other."""
+    found = {item: _held(index, point_ids("default", item)) for item in items}
+    return {item: state for item, state in found.items() if state}
+
+
+def _held(index: Index, ids: Sequence[str]) -> dict[str, Any]:
+    keys = ("state", "base", "revision", *FACTS)
+    payloads, vectors = index.payloads(ids, keys), index.vectors(ids)
+    points = {n: payloads[id] for n, id in enumerate(ids) if id in payloads}
+    rows = [{key: point.get(key) for key in keys} for point in points.values()]
+    if not rows:
+        return {}
+    dead = rows[0]["state"] == "dead"
+    if any(one != rows[0] for one in rows) or (dead and (len(points) > 1 or vectors)):
+        return {"points that contradict each other": points}
+    state = {key: rows[0][key] for key in ("base", "revision")}
+    if dead:
+        return state
+    pictures = {n: vectors[ids[n]].tolist() for n in points}
+    return state | {"facts": {name: rows[0][name] for name in FACTS}, "pictures": pictures}
+
+
+def expected(events: Iterable[Event]) -> Items:
+    """The model, with vectors in place of pictures."""
+    items = model(events)
+    for state in items.values():
+        if "pictures" in state:
+            state["pictures"] = {n: vector_of(data).tolist() for n, data in state["pictures"].items()}
+    return items
+
+
+def delivered(events: Sequence[Event], chance: random.Random) -> list[list[Event]]:
+    """The events in any order, some twice, cut into batches anywhere, some of which come again."""
+    order = [*events, *chance.choices(events, k=len(events) // 5)] if events else []
+    chance.shuffle(order)
+    cuts = sorted({0, len(order), *(chance.randrange(len(order) + 1) for _ in range(chance.randrange(6)))})
+    batches = [order[start:end] for start, end in pairwise(cuts)]
+    for again in [batch for batch in batches if chance.random() < 0.2]:
+        batches.insert(chance.randrange(len(batches) + 1), again)
+    return batches
