@@ -1,4 +1,7 @@
-"""Retry: retry policy with a deadline, exponential backoff, jitter and a stop event."""
+"""Retry: repeat a call in this process, with a deadline, exponential backoff, jitter and a stop event.
+
+The delays of failed events, which wait in retry topics, are in schemas/topics.py.
+"""
 
 import random
 import threading

@@ -10,7 +10,11 @@ import consumers.operations.reindex.commands
 import consumers.quality.evaluation.commands
 import consumers.quality.fitting.commands
 import consumers.workers.commands
+import infra.capacity.commands
 import infra.commands
+import infra.kafka_admin.commands
+import infra.local.commands
+import infra.qdrant.commands
 import producers.commands
 import producers.demo.commands
 import producers.gateway.commands
@@ -25,7 +29,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for folder in (
+    infra.local,
     infra,
+    infra.kafka_admin,
+    infra.qdrant,
+    infra.capacity,
     producers,
     producers.demo,
     producers.gateway,

@@ -12,9 +12,9 @@ from producers.facts.fact_limits import validate_with_limits
 from producers.facts.item_facts import Cells, FactReader
 from producers.facts.moments import read_moment
 from producers.facts.picture_links import is_plain_url, links_in
-from producers.feed_formats import read_feed
 from producers.feed_item import FeedItem, FeedResult
 from producers.feeds.feed_file import ReadOptions
+from producers.feeds.formats import read_feed
 from producers.image_refs import Locate, image_reference, refuse_paths, threads_for
 from producers.row_reader import BadRow, FeedRow, SkippedRow, revisions
 from schemas.envelope import describe

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from infra.config.errors import BadInput
-from producers.feed_formats import FeedOverview, inspect_feed
 from producers.feeds.column_names import GOOGLE_COLUMNS, column_key
 from producers.feeds.feed_file import ReadOptions
+from producers.feeds.formats import FeedOverview, inspect_feed
 
 FIELDS = (
     "item_id", "title", "image", "additional_images", "price", "currency", "in_stock", "category", "brand",

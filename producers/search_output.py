@@ -127,9 +127,9 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
     console.print(f"{count} in {seconds * 1000:.0f} ms ({_times(result.times)})", soft_wrap=True)
 
 
-def show_counts(result: FacetsResult, console: Console | None = None) -> None:
+def show_counts(result: FacetsResult) -> None:
     """Print the counts as a table, or the error."""
-    console = console or Console(highlight=False)
+    console = Console(highlight=False)
     if result.status != "ok":
         console.print(printable(f"{result.status}: {result.message or ''}"), markup=False, soft_wrap=True)
         return

@@ -81,6 +81,8 @@ REPLY_PARTITION = "reply-partition"
 TRACEPARENT = "traceparent"
 CARRIED = (CORRELATION_ID, REPLY_TO, REPLY_PARTITION, TRACEPARENT)
 """Headers that are read from a record in addition to those of CloudEvents, and are forwarded with the event."""
+MAX_DESCRIBED = 3
+"""Invalid fields of an event that a message describes."""
 LAST_MICROSECOND = 999
 """Of the millisecond of a record's time: a null value is newer than an event of the same millisecond."""
 MOST_HEADER_BYTES = 250
@@ -221,11 +223,11 @@ def _parse_tombstone(position: str, key: bytes | None, time: datetime) -> ItemDe
         raise Rejected(Code.KEY_INVALID, f"a null value deletes the item of its key: {error}"[:500]) from None
 
 
-def describe(error: ValidationError, limit: int = 3) -> str:
-    """Describe up to `limit` invalid fields, each with its type and the reason, in at most 500 characters."""
+def describe(error: ValidationError) -> str:
+    """Describe up to MAX_DESCRIBED invalid fields, each with its type and the reason, in at most 500 characters."""
     messages = [_describe_problem(dict(problem)) for problem in error.errors(include_url=False)]
-    more = f" (and {len(messages) - limit} more)" if len(messages) > limit else ""
-    return ("; ".join(messages[:limit]) + more)[:500]
+    more = f" (and {len(messages) - MAX_DESCRIBED} more)" if len(messages) > MAX_DESCRIBED else ""
+    return ("; ".join(messages[:MAX_DESCRIBED]) + more)[:500]
 
 
 def _describe_problem(problem: Mapping[str, object]) -> str:

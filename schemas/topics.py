@@ -1,4 +1,4 @@
-"""Topics: names, partitions, retention and record sizes of all Kafka topics."""
+"""Topics: names, partitions, retention, record sizes and retry delays of all Kafka topics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

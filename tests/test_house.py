@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "infra/encoder": set(),
     "infra/fetching": {"infra.images"},
     "infra/images": set(),
-    "infra/kafka": {"infra.local_state", "infra.observability"},
+    "infra/kafka": {"infra.observability"},
+    "infra/kafka_admin": {"infra.kafka", "infra.local_state"},
     "infra/local": {"infra.kafka", "infra.local_state", "infra.observability", "infra.processes", "infra.qdrant"},
     "infra/metrics": {"infra.fetching"},
     "infra/observability": set(),
@@ -55,7 +56,7 @@ MAY_IMPORT = {
     "producers/gateway": {"infra"},
 }
 """What each room may import of ours beside itself and the leaves; the longest matching folder counts."""
-MOST_LEVELS_AND_ARROWS = {"consumers": (7, 33), "infra": (6, 49)}
+MOST_LEVELS_AND_ARROWS = {"consumers": (7, 33), "infra": (6, 45)}
 """Of the rooms of a folder: levels, and pairs of which one imports the other."""
 HOMES = {
     "confluent_kafka": ("infra/kafka/",),

@@ -10,9 +10,16 @@ import structlog
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import ItemEnrichers
 from consumers.indexing.images import EmbeddedImage, ImageRequest, ImageResolver, ImageStatus
-from consumers.indexing.item_update import ItemEvents, ItemUpdate, add_images, items_of, merge_item, read
+from consumers.indexing.item_update import (
+    ItemEvents,
+    ItemUpdate,
+    add_categories,
+    add_images,
+    items_of,
+    merge_item,
+    read,
+)
 from consumers.indexing.outcomes import BatchTimes, OutcomePublisher
-from consumers.indexing.watches.matcher import publish_matches
 from consumers.indexing.writes import WriteSet, diff, write
 from consumers.points.payload import PROVENANCE_KEYS
 from consumers.runtime.ports import HandlerDefaults
@@ -128,7 +135,8 @@ class ItemIndexer(HandlerDefaults):
 
         Returns those that are in the index now, and the items that other writers have written meanwhile.
         """
-        write_sets = self._publish_matches(self._enrichers.enrich(updates))
+        updates = add_categories(self._index, updates, self._enrichers.categories)
+        write_sets = self._publish_matches(self._enrichers.duplicates.add_duplicates(updates))
         write(self._index, write_sets)
         lost = self._lost_updates([each for each in write_sets if each.ids])
         written = [each.update for each in write_sets if each.update not in lost]
@@ -143,7 +151,7 @@ class ItemIndexer(HandlerDefaults):
         encoder, now = self._pipeline.encoder, self._now()
         write_sets = [diff(update, encoder, now) for update in updates]
         matches = self._enrichers.watches.match(write_sets)
-        publish_matches(self._outcomes.sink, matches, self._outcomes.reports_outcomes)
+        self._outcomes.publish_matches(matches)
         notified = {
             update: update.with_notified(match.watch.fingerprint for match in item_matches)
             for update, item_matches in matches.items()

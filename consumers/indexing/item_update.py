@@ -11,15 +11,18 @@ from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageResult,
 from consumers.indexing.merge import ItemChange, MergeResult, Precedence, changes_by_item, merge
 from consumers.points.payload import (
     DUPLICATE_GROUP,
+    GIVEN,
     KNOWN_KEYS,
     NOTIFIED_WATCHES,
     ItemState,
     as_int,
+    prediction_in,
     prediction_payload,
     state_of,
     strings_in,
 )
-from infra.qdrant.contract import Index, Payload
+from consumers.scoring.category_vote import CategoryVoter, UncategorisedItem
+from infra.qdrant.contract import Index, Payload, Vector
 from infra.qdrant.point_ids import point_ids
 from schemas.envelope import Event
 from schemas.failures import Failure, TryLater
@@ -166,6 +169,32 @@ def add_images(update: ItemUpdate, images: ImageResolver, policy: ModerationPoli
         failures = {**update.item.failures, base.id: failure}
         update = merge_item(replace(update.item, failures=failures), update.stored, policy)
     return update
+
+
+def add_categories(index: Index, updates: Sequence[ItemUpdate], voter: CategoryVoter) -> list[ItemUpdate]:
+    """Predict the categories of the items that need one, from their main pictures. Raises Unavailable.
+
+    While the main picture is unchanged, its earlier prediction stays, also if there was no clear one. If the
+    category had been given by an event until now, the prediction uses the look in the index.
+    """
+    uncategorised = [update for update in updates if update.needs_category]
+    unchanged = [update for update in uncategorised if update.new_main_image is None]
+    formerly_given = [update for update in unchanged if update.stored.state.facts.get("category_source") == GIVEN]
+    predictions = {update: prediction_in(update.stored.state.facts) for update in unchanged}
+    ids = [update.item.ids[0] for update in formerly_given]
+    vectors = index.vectors(ids) if ids else {}
+    predictable = [update for update in uncategorised if update.new_main_image or update.item.ids[0] in vectors]
+    votes = voter.predict([_uncategorised(update, vectors) for update in predictable])
+    predictions |= {update: vote for update, vote in zip(predictable, votes, strict=True) if vote is not None}
+    return [update.with_category(predictions.get(update)) for update in updates]
+
+
+def _uncategorised(update: ItemUpdate, vectors: Mapping[str, Vector]) -> UncategorisedItem:
+    item = update.item
+    if main := update.new_main_image:
+        return UncategorisedItem(item.tenant, item.item_id, main.look.vector, main.look.studio)
+    studio = update.stored.points[0].get("studio") == "true"
+    return UncategorisedItem(item.tenant, item.item_id, vectors[item.ids[0]], studio)
 
 
 def _block(update: ItemUpdate, policy: ModerationPolicy, revision: int) -> ItemUpdate:

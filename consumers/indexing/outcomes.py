@@ -1,7 +1,7 @@
-"""Item outcomes: publish the final outcome of each item event."""
+"""Item outcomes: publish the final outcome of each item event, and the watches that its item matches."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,9 +9,11 @@ from consumers.embedding.stage_timer import StageTimer
 from consumers.indexing.images import EmbeddedImage, ImageStatus
 from consumers.indexing.item_update import ItemUpdate
 from consumers.indexing.merge import ItemChange
-from consumers.points.payload import prediction_in
+from consumers.indexing.watches.watch_matrix import WatchMatch
+from consumers.points.payload import HitConfidence, hit_of, prediction_in
 from consumers.runtime.ports import Sink
 from infra.kafka import Record
+from infra.qdrant.contract import ScoredPoint
 from schemas.cloud_events import read_event_id
 from schemas.envelope import Event
 from schemas.failures import Failure
@@ -28,13 +30,15 @@ from schemas.outcomes import (
     SkippedImage,
     StepTimes,
 )
-from schemas.topics import ITEM_OUTCOMES
+from schemas.topics import ITEM_OUTCOMES, SEARCH_MATCHES
+from schemas.watches import WatchMatched
 
 MAX_ITEM_ID = 200
 FIRST_TIME = 10**15
 """From here on a revision counts as a time: as microseconds since 1970 it is in September 2001."""
-NAMESPACE = uuid.UUID("0f0f3c1e-0a57-5d0c-8f3e-6d2b8c1f7a44")
-"""UUID namespace that makes the ids of outcomes differ from those of other events."""
+OUTCOME_NAMESPACE = uuid.UUID("0f0f3c1e-0a57-5d0c-8f3e-6d2b8c1f7a44")
+MATCH_NAMESPACE = uuid.UUID("b1c7a9de-3f58-5f0e-9a41-7c2d0e6f8b35")
+"""UUID namespaces that make the ids of outcomes and of matches differ from those of other events."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def always(_time: datetime) -> bool:
 
 @dataclass(frozen=True)
 class OutcomePublisher:
-    """Publishes outcomes. The id of an outcome derives from its event's id, so consumers can detect repeats."""
+    """Publishes outcomes and matches. Their ids derive from the event or the item, so consumers detect repeats."""
 
     sink: Sink
     reports_outcomes: Callable[[datetime], bool] = always
@@ -81,9 +85,32 @@ class OutcomePublisher:
         )
         self._send(event_id, outcome)
 
+    def publish_matches(self, matches: Mapping[ItemUpdate, Sequence[WatchMatch]]) -> None:
+        """Publish the watches that items match. Raises Unavailable.
+
+        Matches of an event whose outcome another index worker publishes are left out: it publishes them too.
+
+        Returns after delivery of all matches: an item that is written with notified watches must not lose its
+        matches if this process dies.
+        """
+        for update, item_matches in matches.items():
+            base = update.merged.base_change
+            if base is None or self.reports_outcomes(base.event.time):
+                for match in item_matches:
+                    id = str(uuid.uuid5(MATCH_NAMESPACE, f"{match.watch.fingerprint}\n{update.item.key}"))
+                    self.sink.send(SEARCH_MATCHES, match.watch.key, Event(_match_event(update, match), id=id))
+        if matches:
+            self.sink.flush()
+
     def _send(self, event_id: str, outcome: ItemOutcome) -> None:
         key = item_key(str(outcome.tenant), str(outcome.item_id))
-        self.sink.send(ITEM_OUTCOMES, key, Event(outcome, id=str(uuid.uuid5(NAMESPACE, event_id))))
+        self.sink.send(ITEM_OUTCOMES, key, Event(outcome, id=str(uuid.uuid5(OUTCOME_NAMESPACE, event_id))))
+
+
+def _match_event(update: ItemUpdate, match: WatchMatch) -> WatchMatched:
+    point = ScoredPoint(match.point.id, match.score, match.point.payload)
+    hit = hit_of(point, thumbnail=False, confidence=HitConfidence(match.confidence))
+    return WatchMatched(watch_id=match.watch.watch_id, tenant=update.item.tenant, hit=hit)
 
 
 def _outcome(update: ItemUpdate, change: ItemChange, times: BatchTimes, *, counts: bool) -> ItemOutcome:

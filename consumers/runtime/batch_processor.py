@@ -194,8 +194,14 @@ class BatchProcessor:
 
     def _retry_until_available(self, work: BatchWork, step: Callable[[], list[Result]]) -> list[Result]:
         """Run a step, again while it raises Unavailable, and return its result; empty when a stop comes first."""
-        pauses = self.backoff.pauses()
-        while True:
+        try:
+            return step()
+        except Unavailable as error:
+            self.unavailable_reason = str(error)
+        for pause in self.backoff.pauses():
+            self._log.warning("waiting for a dependency", reason=self.unavailable_reason, seconds=round(pause, 1))
+            if work.shutdown.now or self._stop_requested.wait(pause):
+                return []
             try:
                 result = step()
             except Unavailable as error:
@@ -203,14 +209,6 @@ class BatchProcessor:
             else:
                 self.unavailable_reason = None
                 return result
-            pause = self._next_pause(pauses)
-            self._log.warning("waiting for a dependency", reason=self.unavailable_reason, seconds=round(pause, 1))
-            if work.shutdown.now or self._stop_requested.wait(pause):
-                return []
-
-    def _next_pause(self, pauses: Iterator[float]) -> float:
-        for pause in pauses:
-            return pause
         raise BatchOverdue(
             f"for {self.backoff.seconds:.0f} s a batch could not be processed: {self.unavailable_reason}"
         )

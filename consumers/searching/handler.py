@@ -50,7 +50,10 @@ class RequestHandler(HandlerDefaults):
                 premature.append(event)
             else:
                 ready.append(event)
-        failures = self._facets.handle(facets) | self._searches.handle(ready)
+        failures: dict[str, Failure] = {}
+        for handle, part in ((self._facets.handle, facets), (self._searches.handle, ready)):
+            if part:
+                failures |= handle(part)
         for event in premature:
             self._reply_index_behind(event)
         return failures

@@ -11,7 +11,7 @@ from infra.config.errors import BadInput
 from infra.console import FAILED, command_options
 
 if TYPE_CHECKING:
-    from infra.capacity.measured import MeasuredConstants
+    from infra.capacity.constants import MeasuredConstants
     from infra.capacity.plan import CapacityPlan, CapacityTarget
 
 app = typer.Typer()
@@ -57,7 +57,7 @@ def plan(options: PlanOptions) -> None:
     import json
     import sys
 
-    from infra.capacity.measured import read_measured
+    from infra.capacity.constants import read_measured
     from infra.capacity.plan import make_plan
 
     if options.budget is not None and options.prices is None:

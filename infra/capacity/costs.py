@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from infra.capacity.measured import MeasuredConstants
+from infra.capacity.constants import MeasuredConstants
 from infra.capacity.plan import CapacityPlan, CapacityTarget, make_plan
 from infra.config.errors import BadInput
 

@@ -11,7 +11,7 @@ Graph links grow with the logarithm of the points. Figures beyond 100,000 points
 import math
 from dataclasses import dataclass
 
-from infra.capacity.measured import MeasuredConstants
+from infra.capacity.constants import MeasuredConstants
 
 USED, DISK_HEADROOM, UTILISATION = 0.8, 1.5, 0.6
 """Maximum share of a node's memory; factor on disk, for segments that are being rebuilt; maximum utilisation of a

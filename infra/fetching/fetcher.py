@@ -90,17 +90,17 @@ class ImageFetcher:
         """The encoded picture, at most `max_bytes` long, or the failure."""
         return self.fetch_all([ref])[0]
 
-    def fetch_all(
-        self, refs: Sequence[ImageRef], begun: Mapping[int, Pending] = NO_PENDING
-    ) -> list[bytes | Failure]:
-        """Fetch pictures concurrently, in the order of `refs`; `begun` maps indices to started fetches."""
-        pictures = {n: picture for wave in self.fetch_waves(refs, begun) for n, picture in wave.items()}
+    def fetch_all(self, refs: Sequence[ImageRef]) -> list[bytes | Failure]:
+        """Fetch pictures concurrently, in the order of `refs`."""
+        pictures = {n: picture for wave in self.fetch_waves(refs) for n, picture in wave.items()}
         return [pictures[n] for n in range(len(refs))]
 
     def fetch_waves(
         self, refs: Sequence[ImageRef], begun: Mapping[int, Pending] = NO_PENDING, held_bytes: int = HELD_BYTES
     ) -> Iterator[dict[int, bytes | Failure]]:
         """Fetch pictures, by their indices in `refs`; those of a wave have at most `held_bytes`, or are one.
+
+        `begun` has the fetches that were started before, by the same indices.
 
         The first wave has all pictures, up to a size; the next ones have the larger ones, a few at a time. The next
         wave empties the one before. Most sizes are known from headers, before anything is downloaded. A picture has

@@ -1,7 +1,6 @@
 """Client problems: errors that a client's callbacks report, stored with their remedies until they are resolved."""
 
 import time
-from collections.abc import Callable
 
 from confluent_kafka import KafkaError
 
@@ -16,8 +15,7 @@ a problem occurs, and not when it ends."""
 class Problems:
     """The newest problem of each topic, and of the connection. Thread-safe."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._problems: dict[str | None, tuple[float, bool, str]] = {}
 
     def record_error(self, error: KafkaError, topic: str | None = None) -> None:
@@ -32,7 +30,7 @@ class Problems:
             return
         if previous is None or previous[2] != text or not self._is_fresh(previous[0]):
             log.warning("%s", text)
-        self._problems[topic] = self._now(), is_specific, text
+        self._problems[topic] = time.monotonic(), is_specific, text
 
     def clear(self, topic: str | None) -> None:
         """Remove the problems of a topic and of the connection; None: of the connection only."""
@@ -51,4 +49,4 @@ class Problems:
         return max(problems)[1] if problems else None
 
     def _is_fresh(self, noted_at: float) -> bool:
-        return self._now() - noted_at < FORGET_SECONDS
+        return time.monotonic() - noted_at < FORGET_SECONDS

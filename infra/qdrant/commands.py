@@ -1,4 +1,4 @@
-"""Index commands: `lookstream index status | optimise | export | migrate`."""
+"""Commands of the index: `lookstream index status | optimise | export | migrate`, and the process of its engine."""
 
 import json
 import time
@@ -17,7 +17,9 @@ from infra.qdrant.point_ids import calibration_note
 if TYPE_CHECKING:
     from infra.qdrant.contract import Index
 
-app = typer.Typer(help="The index: show its status, optimise it, export it, copy it.", no_args_is_help=True)
+app = typer.Typer()
+index = typer.Typer(help="The index: show its status, optimise it, export it, copy it.", no_args_is_help=True)
+app.add_typer(index, name="index")
 
 POLL_SECONDS = 0.5
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
@@ -45,7 +47,7 @@ class ExportOptions:
     file: Annotated[Path, typer.Argument(help="File to write; it must not exist.", show_default=False)]
 
 
-@app.command("status")
+@index.command("status")
 @command_options(IndexStatusOptions)
 def status(options: IndexStatusOptions) -> None:
     """Show the index: its encoder, its points, those outside the graph, and the calibration of a tenant."""
@@ -60,7 +62,7 @@ def status(options: IndexStatusOptions) -> None:
         typer.echo(f"{key:15} {'-' if value is None else value}")
 
 
-@app.command("optimise")
+@index.command("optimise")
 @command_options(OptimiseOptions)
 def optimise(options: OptimiseOptions) -> None:
     """Bring all points into the graph; searches and writes continue. It also happens automatically."""
@@ -73,7 +75,7 @@ def optimise(options: OptimiseOptions) -> None:
     typer.echo(f"{current.live} points, {current.unindexed} outside the graph")
 
 
-@app.command("export")
+@index.command("export")
 @command_options(ExportOptions)
 def export(options: ExportOptions) -> None:
     """Write all points to a file, one JSON object a line: id, payload, vector (base64 of float32, little endian).
@@ -91,7 +93,7 @@ def export(options: ExportOptions) -> None:
     typer.echo(f"{written} points in {options.file}")
 
 
-@app.command("migrate")
+@index.command("migrate")
 def migrate() -> None:
     """Copy the embedded index of a running `up` to the server of LOOKSTREAM_QDRANT_URL; safe to run again."""
     from infra.config.qdrant import QdrantSettings
@@ -111,6 +113,28 @@ def migrate() -> None:
             count = target.count()
     places = ", ".join(settings.qdrant.places)
     typer.echo(f"{copied} points were copied, tombstones included; {count} can be found at {places}")
+
+
+@app.command(hidden=True)
+def embedded_index(
+    socket: Annotated[Path, typer.Option(help="Path of the socket")],
+    generation: Annotated[int, typer.Option(help="Number of the index")] = 1,
+) -> None:
+    """Run the process of the embedded index; `lookstream up` starts it."""
+    from infra.config.settings import read_settings
+    from infra.console import report_errors
+    from infra.local_state import restrict_permissions
+    from infra.observability.logging import configure_logs
+    from infra.observability.redaction import redaction
+    from infra.qdrant.contract import EngineError
+    from infra.qdrant.embedded.owner_process import IndexBusy, serve
+    from infra.qdrant.generations import index_folder
+
+    with report_errors(IndexBusy, EngineError):
+        settings = read_settings()
+        configure_logs(settings.logs, "index", redaction(settings))
+        restrict_permissions(settings.data)
+        serve(index_folder(settings.data, generation), socket)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from producers.debezium.values import NO_FIELDS, cells_of, document_of, objects_in
+from producers.debezium.values import NO_FIELDS, cells_of, document_of, fields_of
 from producers.facts.moments import read_moment
 from producers.row_reader import BadRow, Json, JsonObject, SkippedRow
 from schemas.moments import microseconds_since_1970
@@ -102,7 +102,7 @@ def _envelope_change(
     at_ms = _milliseconds(times.get("ts_ms", event.get("ts_ms")))
     if at_ms is None:
         return BadRow(line, "the change event does not say when it was: it has no `ts_ms`")
-    schemas = (each for each in objects_in(schema or NO_FIELDS, "fields") if each.get("field") == name)
+    schemas = (each for each in fields_of(schema) if each.get("field") == name)
     return RowChange(row or {}, next(schemas, None), op == DELETE_OP, at_ms, before=before or {}, key=key)
 
 

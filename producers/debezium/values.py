@@ -58,7 +58,7 @@ class UnavailableValue:
 
 def cells_of(row: JsonObject, schema: JsonObject | None) -> tuple[dict[str, Json], dict[str, str]]:
     """The values of a row as catalog cells; and of those that cannot be read, the reason by column."""
-    types = {str(field.get("field")): field for field in objects_in(schema or NO_FIELDS, "fields")}
+    types = {str(field.get("field")): field for field in fields_of(schema)}
     cells: dict[str, Json] = {}
     unreadable: dict[str, str] = {}
     for column, value in row.items():
@@ -77,10 +77,10 @@ def document_of(value: Json) -> JsonObject | None:
     return value if isinstance(value, dict) else None
 
 
-def objects_in(value: JsonObject, name: str) -> list[JsonObject]:
-    """The objects in the list field `name`; empty if there is no such list."""
-    values = value.get(name)
-    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
+def fields_of(schema: JsonObject | None) -> list[JsonObject]:
+    """The fields of a schema of Kafka Connect; empty if there is no schema, or it has none."""
+    fields = schema.get("fields") if schema else None
+    return [field for field in fields if isinstance(field, dict)] if isinstance(fields, list) else []
 
 
 def _parse_json(text: str) -> Json:

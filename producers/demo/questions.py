@@ -55,11 +55,9 @@ def sample(catalogue: Catalogue, queries: int) -> list[DemoProduct]:
     return products[:queries]
 
 
-def search_by_photo(
-    search: SearchFunction, catalogue: Catalogue, product: DemoProduct, filters: Filters = CATALOG_ONLY
-) -> PhotoAnswer:
+def search_by_photo(search: SearchFunction, catalogue: Catalogue, product: DemoProduct) -> PhotoAnswer:
     """Search with the casual photo of a product."""
-    return _search(search, product, (catalogue.folder / product.photo).read_bytes(), filters)
+    return _search(search, product, (catalogue.folder / product.photo).read_bytes(), CATALOG_ONLY)
 
 
 def _search(

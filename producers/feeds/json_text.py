@@ -11,6 +11,7 @@ PIECE = 1 << 18
 """Characters that are read at once."""
 TRIM = 1 << 20
 """Characters before the present place that are held."""
+BLANK = re.compile(r"[\s,;\x1e\ufeff]*")
 FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,200}"\s*:)')
 STRUCTURE = re.compile(r'"(?:[^"\\\r\n]|\\.)*+"?|[{}\[\]]')
 KEY = re.compile(r'"((?:[^"\\]|\\.){0,200})"\s*:\s*')
@@ -68,10 +69,10 @@ class JsonText:
         """Go to the beginning of the next line."""
         self.place, self.line = place, self.line + 1
 
-    def skip(self, pattern: re.Pattern[str]) -> str:
-        """Pass over what matches; returns the next character, or nothing at the end."""
+    def skip_blank(self) -> str:
+        """Pass over what is BLANK; returns the next character, or nothing at the end."""
         while True:
-            found = pattern.match(self.text, self.place)
+            found = BLANK.match(self.text, self.place)
             self.move(found.end() if found else self.place)
             if self.place < len(self.text):
                 return self.text[self.place]

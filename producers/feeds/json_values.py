@@ -12,13 +12,12 @@ from pathlib import Path
 
 from producers.feeds.feed_file import MAX_LINE, FeedFile, ReadOptions, is_utf8, open_feed
 from producers.feeds.json_products import holds_products, is_array_name, may_hold_products, product_of, row_of
-from producers.feeds.json_text import DECODER, PIECE, JsonText, UnreadableBytes
+from producers.feeds.json_text import BLANK, DECODER, PIECE, JsonText, UnreadableBytes
 from producers.row_reader import BadRow, FeedRow, Json, JsonObject
 
 SAMPLE_LINES = 20
 MAX_DEPTH = 6
 """Objects around the array of products."""
-BLANK = re.compile(r"[\s,;\x1e\ufeff]*")
 START = re.compile(r"[\[{]")
 MARGIN = " \t\r\n\x1e\ufeff"
 
@@ -93,7 +92,7 @@ class _ObjectReader:
     def read_values(self) -> Iterator[FeedRow | BadRow]:
         """The objects in the arrays of the file, or after each other."""
         source, is_first = self.text, True
-        while start := source.skip(BLANK):
+        while start := source.skip_blank():
             if start == "[":
                 source.move(source.place + 1)
                 yield from self._read_array()
@@ -111,12 +110,12 @@ class _ObjectReader:
     def _read_array(self) -> Iterator[FeedRow | BadRow]:
         """The objects of an array, of which the bracket is read already."""
         source = self.text
-        while start := source.skip(BLANK):
+        while start := source.skip_blank():
             if start not in "]}":
                 yield from self._read_element()
                 continue
             source.move(source.place + 1)
-            if start == "]" or source.skip(BLANK) != "{":  # before an object, a brace is one too many
+            if start == "]" or source.skip_blank() != "{":  # before an object, a brace is one too many
                 return
         if self.file.damage is None:
             yield BadRow(source.line, "the file is cut off: its array has no end")
@@ -136,7 +135,7 @@ class _ObjectReader:
         source, start, is_wrapper = self.text, self.text.line, False
         cells: dict[str, Json] = {}
         source.move(source.place + 1)
-        while (letter := source.skip(BLANK)) and letter not in "]}":
+        while (letter := source.skip_blank()) and letter not in "]}":
             if letter == "{" and is_wrapper:  # the array was closed too early
                 yield from self._read_array()
                 continue

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from producers.feeds.dialects import is_known_column
 from producers.feeds.quoting import CellSyntax, SplitLine
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x01", "\x1f", "\x1e", "§", "¦", "||", ":")
@@ -47,10 +48,10 @@ class TableLayout:
         return all(place < len(cells) and ADDRESS.search(cells[place]) for place in self.address_columns)
 
 
-def find_layout(lines: Sequence[str], is_known: Callable[[str], bool], delimiter: str | None = None) -> TableLayout:
+def find_layout(lines: Sequence[str], delimiter: str | None = None) -> TableLayout:
     """The layout of a table with these first lines, without their line ends.
 
-    `is_known` tells names of columns that feeds have. Raises ValueError if there is no header.
+    Raises ValueError if there is no header.
     """
     lines = [line[:MAX_LETTERS] for line in lines]
     is_wrapped = _are_wrapped(lines)
@@ -63,11 +64,11 @@ def find_layout(lines: Sequence[str], is_known: Callable[[str], bool], delimiter
     for candidate in [delimiter] if delimiter else DELIMITERS:
         if delimiter or any(candidate in line for line in lines[first : first + HEADER_LINES]):
             syntax = CellSyntax(candidate, _quote_of(lines, candidate), is_wrapped)
-            found = _lay_out(lines, first, syntax, is_known)
+            found = _lay_out(lines, first, syntax)
             if found is not None and (best is None or found[0] > best[0]):
                 best = found
     if best is None:  # a table of one column
-        best = _lay_out(lines, first, CellSyntax(","), is_known)
+        best = _lay_out(lines, first, CellSyntax(","))
     if best is None:
         raise ValueError("it has no line with the names of columns")
     return best[1]
@@ -87,9 +88,7 @@ def _quote_of(lines: Sequence[str], delimiter: str) -> str:
     return "'" if first and all(are_single) else '"'
 
 
-def _lay_out(
-    lines: Sequence[str], first: int, syntax: CellSyntax, is_known: Callable[[str], bool]
-) -> tuple[float, TableLayout] | None:
+def _lay_out(lines: Sequence[str], first: int, syntax: CellSyntax) -> tuple[float, TableLayout] | None:
     """The best header under a syntax, with a score by which syntaxes are compared."""
     best: tuple[float, TableLayout] | None = None
     width = _usual_width(lines[first:], syntax)
@@ -99,7 +98,7 @@ def _lay_out(
             continue
         names, end = _read_header(lines, place, syntax)
         present = [name for name in names if name.strip()]
-        known = sum(map(is_known, present))
+        known = sum(map(is_known_column, present))
         if not present or len(names) > MAX_COLUMNS or (names[0].lstrip().startswith("#") and known < 2):
             continue
         body = [cells for cells in rows[end : end + SAMPLE_LINES] if cells]

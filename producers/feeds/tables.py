@@ -2,10 +2,11 @@
 
 import csv
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infra.config.errors import BadInput
+from producers.feeds.column_names import LIST_COLUMNS, column_key
 from producers.feeds.feed_file import MAX_LINE, FeedFile, is_utf8
 from producers.feeds.quoting import SplitLine, clean_cell
 from producers.feeds.table_layout import TableLayout, find_layout
@@ -39,20 +40,17 @@ class TableColumns:
 class TableReader:
     """Reads the rows of a table."""
 
-    def __init__(
-        self, file: FeedFile, name_of: Callable[[str], str], is_known: Callable[[str], bool], lists: frozenset[str]
-    ) -> None:
-        """`name_of` gives a column's name in rows; the columns `lists` hold all values if they are repeated."""
-        self._file, self._lists = file, lists
+    def __init__(self, file: FeedFile) -> None:
+        self._file = file
         self._ahead: deque[str] = deque()
         self._looked = 0
         """Lines that were searched for the end of quoted cells."""
         sample = self._take_sample()
         try:
-            layout = find_layout([line.rstrip(LINE_ENDS) for line in sample], is_known, file.options.separator())
+            layout = find_layout([line.rstrip(LINE_ENDS) for line in sample], file.options.separator())
         except ValueError as error:
             raise BadInput(f"{file.path} is no table: {error}") from None
-        names = tuple(name_of(name) or UNNAMED.format(place) for place, name in enumerate(layout.names, 1))
+        names = tuple(column_key(name) or UNNAMED.format(place) for place, name in enumerate(layout.names, 1))
         self.columns = TableColumns(names, layout)
         self._header = sample[layout.header_lines - 1].rstrip(LINE_ENDS)
         self._ahead.extend(sample[layout.header_lines :])
@@ -138,7 +136,7 @@ class TableReader:
         for name, cell in zip(names, cells, strict=False):
             values.setdefault(name, []).extend([cell] if cell.strip() else [])
         row: dict[str, Json] = {
-            name: found if name in self._lists and len(found) > 1 else found[0] if found else ""
+            name: found if name in LIST_COLUMNS and len(found) > 1 else found[0] if found else ""
             for name, found in values.items()
         }
         return FeedRow(line, row)

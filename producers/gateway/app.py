@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from infra.metrics import GatewayMetrics
 from producers.gateway.item_routes import ItemService, item_routes
-from producers.gateway.metered import MetricsMiddleware, metrics_routes
+from producers.gateway.metrics import MetricsMiddleware, metrics_routes
 from producers.gateway.middleware import GuardMiddleware, GuardSettings, TracingMiddleware
 from producers.gateway.problem_details import SCHEMA, Problem, add_problem_handlers, problem_response, problems
 from producers.gateway.read_routes import ReadService, read_routes

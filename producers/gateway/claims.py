@@ -9,7 +9,6 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Literal
 
@@ -82,14 +81,13 @@ class RequestClaim(BaseModel):
 class ClaimRegister:
     """Writes claims, and follows those of all gateways; for the tasks of one event loop."""
 
-    def __init__(self, kafka: KafkaSettings, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._claims: OrderedDict[str, RequestClaim] = OrderedDict()
         self._pending: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
         reader = TopicReader(kafka, GATEWAY_CLAIMS)  # opened first, so that no record is missed after read_to_end
         # Twice as far back as claims are valid, so that all gateways agree which claim was first.
-        for record in read_to_end(kafka, [GATEWAY_CLAIMS], int((clock() - 2 * CLAIM_SECONDS) * 1000)):
+        for record in read_to_end(kafka, [GATEWAY_CLAIMS], int((time.time() - 2 * CLAIM_SECONDS) * 1000)):
             self._read_record(record)
         self._sink = EventSink(kafka, LOW_LATENCY_DELIVERY)
         self._listener = TopicListener(reader, self._read_record)
@@ -153,7 +151,7 @@ class ClaimRegister:
     def _find(self, key: str) -> RequestClaim | None:
         with self._lock:
             claim = self._claims.get(key)
-        is_expired = claim is None or self._clock() - claim.at_ms / 1000 > CLAIM_SECONDS
+        is_expired = claim is None or time.time() - claim.at_ms / 1000 > CLAIM_SECONDS
         return None if is_expired else claim
 
     def _send(self, claim: RequestClaim) -> None:
@@ -165,7 +163,7 @@ class ClaimRegister:
             claim = RequestClaim.model_validate_json(record.value or b"")
         except ValidationError:
             return  # from another version, or not a claim
-        if claim.at_ms > (self._clock() + CLAIM_SECONDS) * 1000:
+        if claim.at_ms > (time.time() + CLAIM_SECONDS) * 1000:
             return  # implausible for a gateway's clock, and the claim would never expire
         with self._lock:
             known = self._claims.get(claim.key)

@@ -58,12 +58,9 @@ class IdempotencyCache(Generic[Response]):
     def __init__(
         self,
         size: Callable[[Response], int] = lambda _answer: 0,
-        clock: Callable[[], float] = time.monotonic,
-        max_requests: int = MAX_REQUESTS,
         room: int = MAX_BYTES,
     ) -> None:
-        self._size_of, self._clock = size, clock
-        self._max_requests, self._max_bytes = max_requests, room
+        self._size_of, self._max_bytes = size, room
         self._requests: OrderedDict[RequestName, RememberedRequest[Response]] = OrderedDict()
 
     def get_or_send(
@@ -78,7 +75,7 @@ class IdempotencyCache(Generic[Response]):
         digest, cached, accepted = sha256(body).digest(), self._requests.get(name), asyncio.Event()
         if cached is None or cached.has_failed:
             cached = self._requests[name] = RememberedRequest(
-                asyncio.create_task(send(accepted)), digest, self._clock(), accepted
+                asyncio.create_task(send(accepted)), digest, time.monotonic(), accepted
             )
         elif cached.digest != digest:
             raise Problem(422, f"the id `{name[1]}` belongs to another request: give each request its own id")
@@ -94,8 +91,8 @@ class IdempotencyCache(Generic[Response]):
         total_bytes = sum(map(self._answer_bytes, self._requests.values()))
         while self._requests:
             oldest = next(iter(self._requests.values()))
-            is_young = self._clock() - oldest.started < KEEP_SECONDS
-            fits = is_young and len(self._requests) <= self._max_requests and total_bytes <= self._max_bytes
+            is_young = time.monotonic() - oldest.started < KEEP_SECONDS
+            fits = is_young and len(self._requests) <= MAX_REQUESTS and total_bytes <= self._max_bytes
             if fits or not oldest.answer.done():
                 return
             self._requests.popitem(last=False)

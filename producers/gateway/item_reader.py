@@ -2,7 +2,6 @@
 
 import base64
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -10,7 +9,7 @@ from infra.qdrant.conditions import LIVE
 from infra.qdrant.contract import Index, Payload
 from infra.qdrant.point_ids import IMAGE_NUMBER, image_number, point_id, point_ids
 from schemas.items import ItemFacts
-from schemas.stored import StoredItem
+from schemas.stored_item import StoredItem
 
 ITEM_FIELDS = ("item_id", "tenant", "source", "revision", "colours", *ItemFacts.model_fields)
 """Payload keys that are also fields of StoredItem."""
@@ -25,9 +24,8 @@ MAX_TENANTS = 256
 class ItemReader:
     """Reads items; every call raises Unavailable while the index is unavailable."""
 
-    def __init__(self, index: Index, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, index: Index) -> None:
         self._index = index
-        self._clock = clock
         self._cached_count = lru_cache(MAX_TENANTS)(lambda tenant, _moment: index.count(tenant))
 
     def item(self, tenant: str, item_id: str) -> StoredItem | None:
@@ -44,7 +42,7 @@ class ItemReader:
 
     def count(self, tenant: str) -> int:
         """Number of searchable pictures of a tenant, at most `COUNT_SECONDS` old."""
-        return self._cached_count(tenant, self._clock() // COUNT_SECONDS)
+        return self._cached_count(tenant, time.monotonic() // COUNT_SECONDS)
 
     def thumbnail(self, tenant: str, item_id: str, number: int) -> bytes | None:
         """The thumbnail (JPEG) of a picture of an item, made by a worker; None if there is none."""

@@ -30,11 +30,10 @@ class OutcomePace:
 class OutcomeWaiter:
     """Follows the outcomes topic from now on; for the tasks of one event loop."""
 
-    def __init__(self, kafka: KafkaSettings, max_outcomes: int = MAX_OUTCOMES) -> None:
-        self._max_outcomes = max_outcomes
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._outcomes: OrderedDict[str, ItemOutcome] = OrderedDict()
         self._waiting: dict[str, list[Future[ItemOutcome]]] = {}
-        self._times: deque[tuple[float, str | None]] = deque(maxlen=max_outcomes)
+        self._times: deque[tuple[float, str | None]] = deque(maxlen=MAX_OUTCOMES)
         self._freshness_ms: OrderedDict[str | None, float] = OrderedDict()
         self._lock = threading.Lock()
         self._follower = OutcomeFollower(kafka, self._record)
@@ -76,7 +75,7 @@ class OutcomeWaiter:
                 self._freshness_ms[outcome.tenant] = freshness_ms
             self._outcomes[outcome.event_id] = outcome
             for cache in (self._outcomes, self._freshness_ms):
-                while len(cache) > self._max_outcomes:
+                while len(cache) > MAX_OUTCOMES:
                     cache.popitem(last=False)
             waiting = self._waiting.pop(outcome.event_id, [])
         for future in waiting:

@@ -12,7 +12,7 @@ from producers.gateway.outcome_waiter import OutcomeWaiter
 from producers.gateway.problem_details import Problem, problems
 from producers.gateway.tokens import permit
 from schemas.items import MAX_IMAGES
-from schemas.stored import StoredItem
+from schemas.stored_item import StoredItem
 
 PICTURE_SECONDS = 300
 """How long a browser may cache a thumbnail."""

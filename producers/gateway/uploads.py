@@ -20,10 +20,10 @@ NICENESS = 10
 class Uploads:
     """Turns uploaded files into inline images; for the tasks of one event loop. Close it at the end."""
 
-    def __init__(self, settings: ImageSettings, max_processes: int = MAX_PROCESSES) -> None:
+    def __init__(self, settings: ImageSettings) -> None:
         self._limits = DecodeLimits(settings.max_bytes, settings.max_pixels)
-        self._pool = DecodePool(max_processes, ProcessLimits(niceness=NICENESS), eager=False)
-        self._threads = ThreadPoolExecutor(max_processes, "uploads")  # Each waits for one process.
+        self._pool = DecodePool(MAX_PROCESSES, ProcessLimits(niceness=NICENESS), eager=False)
+        self._threads = ThreadPoolExecutor(MAX_PROCESSES, "uploads")  # Each waits for one process.
 
     async def picture(self, data: bytes) -> InlineImage:
         """The inline image; raises Problem (415) for another format, Rejected for a picture that cannot be read."""

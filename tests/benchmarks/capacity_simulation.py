@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.workers.index_worker import ITEM_FETCH_WAIT_MS
-from infra.capacity.simulation import ServiceModel, SimulatedQueue, simulate
 from infra.config.settings import WorkerSettings
 from infra.kafka import EventSink, TopicReader
 from infra.observability.host_info import describe_machine, installed_versions
@@ -31,6 +30,7 @@ from producers.demo.catalogue import draw_catalogue
 from schemas.topics import ITEM_OUTCOMES
 from tests.benchmarks.fresh_bytes import new
 from tests.benchmarks.item_load import indexed, send_item
+from tests.benchmarks.simulation import ServiceModel, SimulatedQueue, simulate
 from tests.benchmarks.whole_path import kafka_of, run_system
 from tests.end_to_end.system import System
 

@@ -24,8 +24,8 @@ from rich.table import Table
 from infra.observability.host_info import describe_machine
 from producers.catalog import CatalogFormat, read_items
 from producers.column_mapping import choose_columns
-from producers.feed_formats import read_feed
 from producers.feed_item import FeedItem
+from producers.feeds.formats import read_feed
 
 COLUMNS = ("id", "title", "link", "image_link", "price", "availability", "product_type", "brand")
 DELIMITERS = {"csv": ",", "tsv": "\t", "quoted": ",", "gz": ",", "german": ";"}

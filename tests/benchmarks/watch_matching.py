@@ -13,8 +13,7 @@ import numpy as np
 
 from consumers.embedding.moderation import ALLOW_ALL
 from consumers.indexing.item_update import ItemEvents, StoredState, merge_item
-from consumers.indexing.watches.matcher import WatchMatcher
-from consumers.indexing.watches.watch_matrix import WatchMatrix
+from consumers.indexing.watches.watch_matrix import WatchMatcher, WatchMatrix
 from consumers.indexing.writes import WriteSet
 from consumers.scoring.calibrator import ITEM_SYNC_POINTS, Calibrator
 from consumers.vision.embedder import ImageEmbedder

@@ -21,7 +21,7 @@ import consumers.workers.commands
 import consumers.workers.index_worker
 import consumers.workers.query_worker
 import consumers.workers.resources
-import infra.commands
+import infra.qdrant.commands
 import infra.qdrant.embedded.shard
 from consumers.vision.colour import ColourExtractor, make_colour_extractor
 
@@ -30,7 +30,7 @@ IMPORTED = (
     consumers.workers.commands,
     consumers.workers.index_worker,
     consumers.workers.query_worker,
-    infra.commands,
+    infra.qdrant.commands,
     infra.qdrant.embedded.shard,
 )
 """The modules that the programs need, so that a child finds them imported."""

@@ -95,16 +95,18 @@ def _broker_run(folder: Path, size: Size, program: str) -> Report:
     with report.timed(), open_testbed(folder, **PATIENT) as testbed:
         sender, worker = Sender(testbed.kafka), testbed.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
         searcher = SupervisedWorker(testbed, "q")
-        seconds = short * 2.5 + long
-        with sender.spread(feed.records, seconds), Sender(testbed.kafka).spread(requests, seconds):
+        seconds, queued = short * 2.5 + long, size.of(2_000, 400)
+        with sender.spread(feed.records[: -2 * queued], seconds), Sender(testbed.kafka).spread(requests, seconds):
             for _ in range(short):
                 _freeze_broker(testbed, 1.0)
                 time.sleep(chance.uniform(0.5, 2))
             _freeze_broker(testbed, long)
             report.expect_at_most("working again, seconds", _next_outcome(testbed), AGAIN_SECONDS)
-            for _ in range(2):  # in the middle of what has queued up
-                worker.kill()
-                worker = testbed.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
+        for records in (feed.records[-2 * queued : -queued], feed.records[-queued:]):
+            sender.send(records)
+            time.sleep(chance.uniform(0.05, 0.3))  # in the middle of what has queued up
+            worker.kill()
+            worker = testbed.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
         report.figures["caught up at the end, seconds"] = catch_up(testbed, feed)
         _judge(report, testbed, feed, worker)
         judge_answers(report, read_answers(testbed, count), count)

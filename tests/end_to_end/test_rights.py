@@ -13,7 +13,7 @@ import pytest
 
 from infra.config.kafka import KafkaSettings
 from infra.kafka import create_topics
-from infra.kafka_access import KafkaUser, access_rights
+from infra.kafka_admin.access import KafkaUser, access_rights
 from infra.observability.heartbeat import is_ready, read_state
 from schemas.topics import all_topics
 from tests.end_to_end.gateway import second_gateway

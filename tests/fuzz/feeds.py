@@ -33,7 +33,7 @@ from rich.table import Table
 from infra.config.errors import BadInput
 from producers.catalog import CatalogFormat, read_items
 from producers.column_mapping import choose_columns
-from producers.feed_formats import read_feed
+from producers.feeds.formats import read_feed
 from producers.row_reader import BadRow, FeedRow, SkippedRow
 
 SECONDS = 5.0

@@ -7,8 +7,8 @@ import pytest
 
 from infra.config.errors import BadInput
 from producers.column_mapping import choose_columns
-from producers.feed_formats import read_feed
 from producers.feeds.column_names import column_key
+from producers.feeds.formats import read_feed
 from producers.row_reader import FeedRow
 
 SAMPLES = Path(__file__).with_name("samples")

@@ -1,5 +1,7 @@
-"""Watch matrix: hold the current watches, and provide those of each tenant as rows of a matrix."""
+"""Watch matrix: hold the current watches of each tenant as rows of a matrix, and match new pictures with them."""
 
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -7,10 +9,14 @@ import numpy as np
 import structlog
 
 from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
+from consumers.indexing.item_update import ItemUpdate
+from consumers.indexing.writes import WriteSet
+from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.look_parts import LookParts
 from infra.array_types import Floats
+from infra.qdrant.condition_eval import satisfies_all
 from infra.qdrant.conditions import Condition, tenant_conditions
-from infra.qdrant.contract import SearchPlan, conditions
+from infra.qdrant.contract import Point, SearchPlan, conditions
 from schemas.envelope import from_bytes
 from schemas.failures import Rejected
 from schemas.json_value import check_parts
@@ -19,6 +25,10 @@ from schemas.watches import Watch
 
 MIN_CONFIDENCE = np.finfo(np.float32).tiny
 """Lower bound of a minimum confidence: a smaller one becomes 0 in float32, and every picture would match it."""
+
+
+NewPoint = tuple[ItemUpdate, Point]
+"""An item, and one of its new points, which has a look."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,16 @@ class WatchRows:
     min_confidences: Floats
     """The minimum confidence of each watch, float32 [n]."""
     groups: tuple[WatchGroup, ...]
+
+
+@dataclass(frozen=True)
+class WatchMatch:
+    """A watch, and the item's new picture that matches it best."""
+
+    watch: Watch
+    point: Point
+    score: float
+    confidence: float
 
 
 class WatchMatrix:
@@ -134,6 +154,54 @@ class WatchMatrix:
             ),
             groups=tuple(_groups(watches)),
         )
+
+
+class WatchMatcher:
+    """Compares new points with watches; `rows` returns the watches of a tenant."""
+
+    def __init__(self, rows: Callable[[str], WatchRows | None], confidence: Calibrator) -> None:
+        self._rows = rows
+        self._confidence = confidence
+
+    def match(self, write_sets: Sequence[WriteSet]) -> Mapping[ItemUpdate, Sequence[WatchMatch]]:
+        """The matches of each item with new looks, without those that it had before. Raises Unavailable."""
+        tenants = defaultdict[str, list[NewPoint]](list)
+        for each in write_sets:
+            embedded = [point for point in each.points.values() if point.vector is not None]
+            tenants[each.update.item.tenant] += [(each.update, point) for point in embedded]
+        matches = defaultdict[ItemUpdate, list[WatchMatch]](list)
+        for tenant, new_points in tenants.items():
+            if new_points and (rows := self._rows(tenant)) is not None:
+                for update, match in self._matches(tenant, rows, new_points):
+                    matches[update].append(match)
+        return matches
+
+    def _matches(
+        self, tenant: str, rows: WatchRows, new_points: Sequence[NewPoint]
+    ) -> Iterator[tuple[ItemUpdate, WatchMatch]]:
+        looks = np.stack([point.vector for _, point in new_points if point.vector is not None])
+        scores = rows.queries @ looks.T
+        confidences = self._confidences(tenant, rows, scores)
+        best: dict[tuple[int, ItemUpdate], int] = {}
+        for row, column in np.argwhere(confidences >= rows.min_confidences[:, None]).tolist():
+            update, point = new_points[column]
+            best_column = best.get((row, update))
+            if best_column is not None and scores[row, best_column] >= scores[row, column]:
+                continue
+            notified = rows.marks[row] in update.item.notified_watches
+            if not notified and satisfies_all(rows.conditions[row], point.payload):
+                best[row, update] = column
+        for (row, update), column in best.items():
+            score, confidence = float(scores[row, column]), float(confidences[row, column])
+            yield update, WatchMatch(rows.watches[row], new_points[column][1], score, confidence)
+
+    def _confidences(self, tenant: str, rows: WatchRows, scores: Floats) -> Floats:
+        """The confidence of each score, float32 [watches, points], as `scores`."""
+        parts = []
+        for group in rows.groups:
+            curve = self._confidence.curve(tenant, group.weights, studio=group.studio)
+            parts.append(curve.confidence(scores[group.rows]))
+        return np.concatenate(parts)
 
 
 def no_watches(_tenant: str) -> WatchRows | None:

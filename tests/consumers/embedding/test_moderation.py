@@ -39,7 +39,7 @@ from schemas.results import SearchResult
 from schemas.searches import Crop, SearchRequest
 from schemas.watches import WatchMatched
 from tests.consumers.indexer_harness import ENCODER, HashPictures, open_shard
-from tests.consumers.indexing.watches.test_matcher import watch
+from tests.consumers.indexing.watches.test_watch_matrix import watch
 from tests.consumers.item_histories import BAD, SIZE, delete, patch, upsert
 
 POLICY = ModerationPolicy(frozenset({"illegal"}), frozenset({"adult"}))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.capacity.constants import MeasuredConstants
 from infra.capacity.costs import Prices, costs_of, items_within, read_prices
-from infra.capacity.measured import MeasuredConstants
 from infra.capacity.plan import CapacityTarget, make_plan
 from infra.config.errors import BadInput
 from tests.infra.capacity.test_plan import BILLION, LOADS, lookstream

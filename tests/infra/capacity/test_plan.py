@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.capacity.measured import MeasuredConstants, read_measured
+from infra.capacity.constants import MeasuredConstants, read_measured
 from infra.capacity.plan import NODE_GB, NODE_POINTS, USED, CapacityPlan, CapacityTarget, make_plan
 from infra.config.errors import BadInput
 from tests.end_to_end import forked_cli

@@ -7,7 +7,7 @@ from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperatio
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from infra.config.kafka import KafkaSettings
-from infra.kafka_access import AccessRight, KafkaUser, Resource, access_rights
+from infra.kafka_admin.access import AccessRight, KafkaUser, Resource, access_rights
 from tests.kafka.apache import ApacheNode, wait_for
 from tests.kafka.properties import Access
 

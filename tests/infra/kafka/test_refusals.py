@@ -17,7 +17,7 @@ from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, PartitionCache, check_broker, create_topics
 from infra.kafka.problems import Problems
 from infra.kafka.topics import find_missing_topics, find_topic_differences, update_topics
-from infra.kafka_access import AccessRight, KafkaUser, Resource, access_rights
+from infra.kafka_admin.access import AccessRight, KafkaUser, Resource, access_rights
 from infra.retry import Retry
 from schemas.failures import Unavailable
 from schemas.topics import FRAMING_BYTES, MAX_RECORD_BYTES, SEARCH_RESULTS, all_topics

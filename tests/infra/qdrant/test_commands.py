@@ -58,7 +58,7 @@ def opens(client: EmbeddedIndex) -> bool:
 
 def run(*words: object) -> Result:
     """What a command of `lookstream index` comes to."""
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner().invoke(app, ["index", *(str(word) for word in words)])
 
 
 def written(index: EmbeddedIndex) -> dict[str, Point]:

@@ -14,9 +14,9 @@ import pytest
 import zstandard
 
 from infra.config.errors import BadInput
-from producers.feed_formats import read_feed
 from producers.feeds.compression import open_bytes
 from producers.feeds.feed_file import count_lines
+from producers.feeds.formats import read_feed
 from producers.row_reader import BadRow, FeedRow
 
 FEED = b"id,image_link\n" + b"".join(b"%d,https://shop.example/%d.jpg\n" % (n, n) for n in range(2_000))

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.config.errors import BadInput
-from producers.feed_formats import read_feed
 from producers.feeds.encoding import Utf8Bytes, declared_encoding, find_encoding, find_mark, guess_encoding
 from producers.feeds.feed_file import ReadOptions
+from producers.feeds.formats import read_feed
 from producers.row_reader import BadRow, FeedRow, RowResult
 
 WORDS: dict[str, list[str]] = tomllib.loads(

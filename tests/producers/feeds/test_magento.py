@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from producers.feed_formats import read_feed
+from producers.feeds.formats import read_feed
 from producers.row_reader import FeedRow, RowResult, SkippedRow
 
 SAMPLES = Path(__file__).parents[1] / "samples"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.column_mapping import choose_columns
-from producers.feed_formats import read_feed
+from producers.feeds.formats import read_feed
 from producers.feeds.merchant_xml import CHUNK, read_products
 from producers.row_reader import BadRow, FeedRow
 

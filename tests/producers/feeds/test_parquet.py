@@ -10,8 +10,8 @@ import pytest
 
 from infra.config.errors import BadInput
 from producers.column_mapping import choose_columns
-from producers.feed_formats import read_feed
 from producers.feeds.feed_file import count_lines
+from producers.feeds.formats import read_feed
 from producers.feeds.parquet import count_rows
 from producers.row_reader import BadRow, FeedRow
 

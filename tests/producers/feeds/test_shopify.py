@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from producers.feed_formats import read_feed
+from producers.feeds.formats import read_feed
 from producers.row_reader import BadRow, FeedRow, RowResult, SkippedRow
 
 SAMPLES = Path(__file__).parents[1] / "samples"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from infra.config.errors import BadInput
 from producers.column_mapping import choose_columns
-from producers.feed_formats import inspect_feed, read_feed
 from producers.feeds.feed_file import ReadOptions
+from producers.feeds.formats import inspect_feed, read_feed
 from producers.feeds.quoting import CellSyntax
 from producers.row_reader import BadRow, FeedRow, Json, RowResult, SkippedRow
 

@@ -19,7 +19,7 @@ from schemas.topics import SEARCH_WATCHES
 from schemas.watches import Watch
 from tests.chaos.processes import wait_for
 from tests.consumers.indexer_harness import ENCODER
-from tests.consumers.indexing.watches.test_matcher import watch
+from tests.consumers.indexing.watches.test_watch_matrix import watch
 from tests.consumers.item_histories import SIZE
 from tests.hostile.records import hostile_records
 

@@ -16,7 +16,6 @@ from producers.feeds.dialects import (
     WOOCOMMERCE,
     Dialect,
     find_dialect,
-    is_known_column,
 )
 from producers.feeds.feed_file import FeedFormat, ReadOptions, find_format, open_feed
 from producers.feeds.json_values import read_objects
@@ -100,7 +99,7 @@ def read_feed(path: Path, options: ReadOptions | None = None) -> Iterator[RowRes
 
 def _inspect_table(path: Path, options: ReadOptions | None) -> FeedOverview:
     with open_feed(path, options) as file:
-        reader = TableReader(file, column_key, is_known_column, LIST_COLUMNS)
+        reader = TableReader(file)
         first = next((row for row in islice(reader.rows(), LOOK_AHEAD) if isinstance(row, FeedRow)), None)
         layout, keys = reader.columns.layout, reader.columns.names
         names: dict[str, str] = {}
@@ -136,7 +135,7 @@ def _keyed_rows(path: Path, kind: FeedFormat, options: ReadOptions | None) -> It
     """The rows of a feed, with the keys of their columns."""
     if kind == "table":
         with open_feed(path, options) as file:
-            yield from TableReader(file, column_key, is_known_column, LIST_COLUMNS).rows()
+            yield from TableReader(file).rows()
         return
     for row in _raw_rows(path, kind, options):
         yield _with_keys(row) if isinstance(row, FeedRow) else row

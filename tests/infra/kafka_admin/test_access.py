@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from infra.kafka_access import AccessRight, KafkaUser, access_rights
+from infra.kafka_admin.access import AccessRight, KafkaUser, access_rights
 from schemas.topics import all_topics
 
-PAGE = Path(__file__).parents[2] / "docs" / "operate.md"
+PAGE = Path(__file__).parents[3] / "docs" / "operate.md"
 
 
 def rights_table() -> str:
-    """The table of docs/operate.md: `python -m tests.infra.test_kafka_access` prints it."""
+    """The table of docs/operate.md: `python -m tests.infra.kafka_admin.test_access` prints it."""
     lines = ["| part | resource | operations |", "|---|---|---|"]
     for part in KafkaUser:
         groups: dict[tuple[str, tuple[str, ...], bool], list[str]] = {}
@@ -28,7 +28,7 @@ def rights_table() -> str:
 
 def test_the_page_shows_the_rights_of_each_part() -> None:
     table = PAGE.read_text().split("<!-- acls -->\n")[1].split("<!-- /acls -->")[0]
-    assert table == rights_table(), "paste what `python -m tests.infra.test_kafka_access` prints"
+    assert table == rights_table(), "paste what `python -m tests.infra.kafka_admin.test_access` prints"
 
 
 @pytest.mark.parametrize("part", KafkaUser)

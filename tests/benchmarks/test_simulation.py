@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.capacity.simulation import ServiceModel, simulate
+from tests.benchmarks.simulation import ServiceModel, simulate
 
 GAPS = st.lists(st.floats(0, 0.5), min_size=1, max_size=60)
 SERVICES = st.builds(

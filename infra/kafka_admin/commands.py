@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.console import FAILED, command_options, format_count
-from infra.kafka_access import KafkaUser
+from infra.kafka_admin.access import KafkaUser
 
 if TYPE_CHECKING:
     from infra.config.kafka import KafkaSettings
     from infra.kafka.topics import TopicDifference
 
-app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
+app = typer.Typer()
+topics = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
+app.add_typer(topics, name="topics")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class AclsOptions:
     ] = None
 
 
-@app.command("create")
+@topics.command("create")
 @command_options(CreateOptions)
 def create(options: CreateOptions) -> None:
     """Create the missing topics; list the other ones whose settings differ from the required ones."""
@@ -72,7 +74,7 @@ def create(options: CreateOptions) -> None:
         _print_differences(differences, kafka)
 
 
-@app.command("check")
+@topics.command("check")
 @command_options(CheckOptions)
 def check(_options: CheckOptions) -> None:
     """List the topics that are missing or differ, with the commands that correct them; exit 1 if there are any."""
@@ -90,12 +92,12 @@ def check(_options: CheckOptions) -> None:
     typer.echo("all topics are as they must be")
 
 
-@app.command("acls")
+@topics.command("acls")
 @command_options(AclsOptions)
 def acls(options: AclsOptions) -> None:
     """Print the permissions that each part needs, as commands of Apache Kafka's kafka-acls.sh."""
     from infra.config.settings import read_settings
-    from infra.kafka_access import access_rights
+    from infra.kafka_admin.access import access_rights
 
     kafka = read_settings().kafka
     for part in options.part or KafkaUser:

@@ -11,13 +11,13 @@ import pytest
 from infra.config.errors import BadInput
 from producers.catalog import CatalogFormat, read_items
 from producers.column_mapping import choose_columns
-from producers.feed_formats import inspect_feed, read_feed
 from producers.feeds.feed_file import find_format
+from producers.feeds.formats import inspect_feed, read_feed
 from producers.row_reader import BadRow, FeedRow, SkippedRow
 from schemas.items import ItemUpserted, UrlImage
 from tests.producers.feed_events import EventResult, events_of
 
-SAMPLES = Path(__file__).with_name("samples")
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 def read(path: Path) -> list[EventResult]:

@@ -11,7 +11,7 @@ from infra.config.kafka import KafkaSettings
 from schemas.topics import FRAMING_BYTES, MAX_RECORD_BYTES, all_topics
 from tests.end_to_end import forked_cli
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NEEDED = MAX_RECORD_BYTES + FRAMING_BYTES
 PAGE = (ROOT / "docs" / "operate.md").read_text()
 
