@@ -215,8 +215,8 @@ def test_an_item_is_added_watched_until_it_can_be_found_and_then_found(page: Pag
     expect(page.locator("#query-name")).to_have_text(TITLE)
     choose(page, site.photo(13))
     assert item_ids(page)[0] == "a/find 1"
-    expect(cards(page).first.locator(".told b")).to_have_text(TITLE)
-    expect(cards(page).first.locator(".told span")).to_contain_text("12.50")
+    expect(cards(page).first.locator(".caption b")).to_have_text(TITLE)
+    expect(cards(page).first.locator(".caption span")).to_contain_text("12.50")
     site.system.run("delete", "a/find 1")
 
 
