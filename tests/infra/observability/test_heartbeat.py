@@ -142,7 +142,7 @@ def test_each_part_of_a_system_is_judged_by_itself(kafka: KafkaSettings, tmp_pat
     assert says(settings, "kafka") == (True, f"answers at {kafka.bootstrap}")
     well, why = says(settings, "index")
     assert not well
-    assert "is away" in why
+    assert "cannot be reached" in why
     assert says(settings, "query worker") == (False, "has written no heartbeat yet: wait, or see its log")
     heartbeat.beat()
     assert says(settings, "index worker") == (True, f"is ready since {state_in(path).since}")

@@ -12,7 +12,7 @@ from schemas.failures import Unavailable
 from tests.refusing_qdrant import node_at, refusing
 
 EXPECTED: dict[StatusCode, tuple[type[Exception], str]] = {
-    StatusCode.CANCELLED: (Unavailable, "is away"),
+    StatusCode.CANCELLED: (Unavailable, "cannot be reached"),
     StatusCode.UNKNOWN: (EngineError, "failed at the request"),
     StatusCode.INVALID_ARGUMENT: (ValueError, "refuses the request"),
     StatusCode.DEADLINE_EXCEEDED: (Unavailable, "does not answer in time"),
