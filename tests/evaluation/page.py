@@ -17,7 +17,7 @@ ICON, PHOTO, CLOTHES, FASHION = (
 
 @dataclass(frozen=True)
 class Line:
-    """One measure of one trial, and what was to be reached, as people read it."""
+    """One measure of one trial, and its goal, as text."""
 
     what: str
     trial: str

@@ -60,7 +60,7 @@ TRIALS = (
 
 
 def given(trial: Trial, data: Path, drawn: Path, robustness: int) -> EvaluationInput:
-    """The rows of a trial; those of fashion are drawn by lot, since the set has no split."""
+    """The rows of a trial; those of fashion are drawn at random, because the set has no split."""
     folder, root = (drawn, data / trial.root) if trial.root else (data, None)
     catalogue, queries = (
         read_rows(parse_source(str(folder / table)), trial.columns, root)
@@ -115,7 +115,7 @@ def main(
     sheets: Annotated[Path | None, typer.Option(help="Folder for pictures of the worst_failures failures")] = None,
     robustness: Annotated[int, typer.Option(help="Queries of each trial that are corrupted; 0: none")] = 100,
 ) -> None:
-    """Run every trial and write what came out."""
+    """Run every trial and write the results."""
     with report_errors(EncoderUnavailable, FileNotFoundError):
         settings = read_settings()
         means = SetupOptions(encoder or settings.encoder, settings.data / "looks", Console(highlight=False))
