@@ -155,7 +155,7 @@ def test_the_views_of_a_crop_lie_within_it(
 def test_a_dark_photo_is_restored_only_on_request_and_only_as_a_whole(
     embedder: ImageEmbedder, encode: Encode
 ) -> None:
-    photo = encode(package(1).point([value // 3 for value in range(256)] * 3))
+    photo = encode(package(1).crop((60, 60, 360, 260)).point([value // 3 for value in range(256)] * 3))
     restored = EmbedOptions(restored=True)
     [plain], [bright] = embedder.embed([photo]), embedder.embed([photo], (), restored)
     assert isinstance(plain, Look)
