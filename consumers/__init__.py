@@ -1,1 +1,1 @@
-"""Whoever takes events out of Kafka: the index worker and the query worker."""
+"""Consumers: the index worker and the query worker, which process events from Kafka."""

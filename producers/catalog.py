@@ -22,7 +22,7 @@ from schemas.failures import Failure, Rejected
 from schemas.items import MAX_IMAGES, ImageRef, ItemPatched, ItemUpserted, UrlImage, revision_at
 
 MOST_LINKS = 100
-"""Pictures of a cell that are tried until an item has as many as it may have."""
+"""Most pictures of a cell that are tried, because some cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class CatalogReader:
         return {"tenant": self._tenant, "item_id": item_id, "revision": revision}
 
     def _images(self, cells: Cells, left_out: list[str]) -> tuple[ImageRef, ...]:
-        """The pictures of a row, the main one first; if none can be used, raises ValueError about the first one."""
+        """The pictures of a row, the main one first; raises ValueError about the first one if none can be used."""
         main = cells.get(self._image)
         if isinstance(main, str) and not cells.get(self._more_images) and is_plain_url(main):
             return (UrlImage(url=main),)  # what most feeds have

@@ -22,7 +22,7 @@ ImageRootOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class OutcomeOptions:
-    """Options of the commands that send item events: to know what has become of them."""
+    """Options of the commands that send item events: the wait for outcomes, and the report."""
 
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until each event has its outcome, and show what they are.")

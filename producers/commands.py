@@ -151,7 +151,7 @@ def _row_count(file: Path, limit: int | None) -> int:
 
 
 def _open_locate(settings: "Settings", options: FeedOptions, tenant: str) -> "AbstractContextManager[Locate]":
-    """What finds the pictures of a feed; in a check it reads none."""
+    """The function that locates the pictures of a feed; in a check it reads none."""
     from producers.image_refs import open_root
     from producers.ingest.feed_check import open_checked_root
 

@@ -1,4 +1,4 @@
-"""Image packer: turn the bytes of a picture into what its event carries.
+"""Image packer: turn the bytes of a picture into a reference or an inline picture for its event.
 
 With a content store (infra/fetching/content_store.py) that is a reference, so that a picture costs the broker
 nothing; without one it is the picture itself. Either way a large picture is shrunk first.
@@ -29,7 +29,7 @@ Shrink = Callable[[bytes], bytes]
 
 
 def refuse_large(data: bytes) -> bytes:
-    """A Shrink for those who have no decoder: raises Rejected."""
+    """A Shrink without a decoder: raises Rejected."""
     message = f"the picture has {len(data)} bytes and cannot be shrunk here: make it smaller"
     raise Rejected(Code.IMAGE_TOO_LARGE, message)
 

@@ -1,6 +1,6 @@
 """Search pictures: write the sheet of a search, and the picture of its matches, to files.
 
-The picture of matches has the query beside each verified hit, with a line between the keypoints that agree.
+The picture of matches has the query next to each verified hit, with a line between the keypoints that agree.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def write_sheet(file: Path, caption: str, request: SearchRequest, result: Search
 
 
 def write_matches(file: Path, request: SearchRequest, result: SearchResult) -> None:
-    """Write the query beside its verified hits as PNG; raises BadInput, also if no hit was verified."""
+    """Write the query next to its verified hits as PNG; raises BadInput, also if no hit was verified."""
     picture = picture_of(request, read_settings().images)
     if picture is None:
         raise BadInput("--show-matches needs a picture to draw: search by one")

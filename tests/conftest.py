@@ -17,7 +17,7 @@ from tests.kafka.shared import shared_bootstrap
 from tests.qdrant_server import add_option as add_qdrant_option
 from tests.qdrant_server import share_qdrant, shared_url
 
-# A busy machine must not fail a test: how long something takes is for benchmarks to say.
+# A busy machine must not fail a test: benchmarks measure times, tests do not.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
@@ -30,7 +30,7 @@ mostly compute."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the tests of the page keep what they saw, and which engines the tests run on."""
+    """Options: the folder of screenshots, and the Kafka and Qdrant that the tests run on."""
     parser.addoption("--screenshots", default=None, help="folder to keep screenshots of the page in")
     add_option(parser)
     add_qdrant_option(parser)
@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long tests come first: at the end one would be waited for alone."""
+    """Run long tests first, so that the run does not end with a wait for one of them."""
     select(config, items)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: min(places.get(part, len(places)) for part in item.path.parts))
@@ -52,16 +52,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def kafka_server() -> str | None:
-    """The address of the Kafka that all tests share; none when each has a local broker.
+    """The address of the Kafka that all tests share; None when each test has a local broker.
 
-    A fixture that leads to a broker asks for this one: its tests are those that `--kafka apache` runs.
+    Every fixture with a broker requests this one: `--kafka apache` runs the tests that do.
     """
     return shared_bootstrap()
 
 
 @pytest.fixture(scope="session")
 def qdrant_server() -> str | None:
-    """The URL of the Qdrant server of --qdrant. Whatever runs on it when there is one asks for this fixture."""
+    """The URL of the Qdrant server of --qdrant; tests that run on it request this fixture."""
     return shared_url()
 
 

@@ -1,4 +1,4 @@
-"""Records of generated feeds, as they are sent."""
+"""The conversion of a record of a generated feed into an outgoing record."""
 
 from infra.kafka import OutgoingRecord, Record
 

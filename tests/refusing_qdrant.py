@@ -1,4 +1,4 @@
-"""A Qdrant that refuses: a gRPC server that tells its version, and fails at every other call by a given code."""
+"""A Qdrant that refuses: a gRPC server that sends its version, and fails at every other call with a given code."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ VERSION_CALL = "/qdrant.Qdrant/HealthCheck"
 
 @dataclass
 class Refusing:
-    """What it answers, and how often it was called, the question for its version aside."""
+    """The answer of the server, and its calls except those for its version."""
 
     code: grpc.StatusCode
     details: str
@@ -51,7 +51,7 @@ class Refusing:
 def refusing(
     code: grpc.StatusCode, details: str = "as the test has it", version: str = "1.18.3"
 ) -> Iterator[Refusing]:
-    """Such a server, for as long as the context lasts."""
+    """Run such a server until the block ends."""
     refuses = Refusing(code, details, version)
     server = grpc.server(ThreadPoolExecutor(4))
     server.add_generic_rpc_handlers((refuses,))

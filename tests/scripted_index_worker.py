@@ -1,4 +1,4 @@
-"""An index worker of a test: reports for each item event the outcome that the test says."""
+"""An index worker for tests: it publishes for each item event the outcomes that the test chooses."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -38,7 +38,7 @@ def rejected(event_id: str, item: ItemEvent, code: Code, message: str) -> ItemOu
 
 
 def run_index_worker(kafka: KafkaSettings, report: Report = default_outcomes) -> AbstractContextManager[None]:
-    """An index worker in a thread, for the events that are sent from now on: it indexes nothing."""
+    """Run the worker in a thread, for the events that are sent from now on; it indexes nothing."""
 
     def handle(record: Record, sink: EventSink) -> None:
         event = from_record(record.position, record.key, record.value, record.headers, record.timestamp_ms)

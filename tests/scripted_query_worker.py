@@ -1,4 +1,4 @@
-"""A query worker of a test: answers each request with what the test says."""
+"""A query worker for tests: it answers each request with the results that the test chooses."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,7 +16,7 @@ RunQueryWorker = Callable[[Responder], AbstractContextManager[None]]
 
 
 def run_query_worker(kafka: KafkaSettings, respond: Responder) -> AbstractContextManager[None]:
-    """A query worker in a thread: sends what `respond` returns to each request."""
+    """Run the worker in a thread: it sends the results that `respond` returns for each request."""
 
     def handle(record: Record, sink: EventSink) -> None:
         if record.value is None:

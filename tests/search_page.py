@@ -1,4 +1,4 @@
-"""docs/search.md: `python -m tests.search_page` runs its commands on the demo, and writes the answers anew."""
+"""docs/search.md: `python -m tests.search_page` runs its commands on the demo, and rewrites the answers."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def code() -> str:
 
 @contextmanager
 def demo_shop(folder: Path, demo: str = DEMO, **settings: str) -> Iterator[Callable[[str], str]]:
-    """The demo's shop, drawn and up in a folder; runs lines there, and gives what they print."""
+    """Run the demo's shop in a folder; yields a function that runs a command there and returns its output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = make_environment(folder / ".lookstream", {"PATH": path, "COLUMNS": "120", **settings})
 
@@ -49,7 +49,7 @@ def demo_shop(folder: Path, demo: str = DEMO, **settings: str) -> Iterator[Calla
 
 
 def main() -> None:
-    """Write the answers anew."""
+    """Rewrite the answers."""
 
     def answered(found: "re.Match[str]") -> str:
         lines = run(found["command"]).splitlines()[:MOST_LINES]

@@ -1,4 +1,4 @@
-"""One part of the system, running by itself as `lookstream up` starts it."""
+"""One service of the system, run by itself as `lookstream up` starts it."""
 
 import subprocess
 import time
@@ -13,7 +13,7 @@ START_SECONDS = 30
 
 @contextmanager
 def run_service(part: Service, environment: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
-    """The process of a part, once it is ready; killed at the end."""
+    """Start the process of a service, wait until it is ready, and kill it when the block ends."""
     started = time.time()
     process = subprocess.Popen(part.command, env=environment, cwd=ROOT)
     try:

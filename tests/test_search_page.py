@@ -1,4 +1,4 @@
-"""docs/search.md tells the truth: its commands run on the demo's shop as written, and its Python too."""
+"""docs/search.md is right: its commands run on the demo's shop as written, and its Python too."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""How many files a reader passes who follows an item event or a search: few, and none of the other's."""
+"""The files on the path of an item event and of a search: few, and none of the other path's room."""
 
 import pytest
 

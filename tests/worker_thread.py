@@ -1,4 +1,4 @@
-"""A worker of a test, in a thread: handles the records that are sent to some topics from now on."""
+"""A worker for tests, in a thread: it handles the records that are sent to some topics from now on."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ def run_worker(
     handle: Callable[[Record, EventSink], None],
     delivery: Mapping[str, ConfigValue] = IDEMPOTENT_DELIVERY,
 ) -> Iterator[None]:
-    """Call `handle` with each record, and with a sink for what it answers, until the block ends."""
+    """Call `handle` with each record, and with a sink for its answers, until the block ends."""
     readers = [TopicReader(kafka, topic) for topic in topics]
     sink, stop = EventSink(kafka, delivery), threading.Event()
 

@@ -1,4 +1,4 @@
-"""Content sweep: remove the pictures of the content store that nothing refers to.
+"""Content sweep: remove the pictures of the content store without a reference.
 
 A picture stays while it is young (its event may still wait in a topic, a retry topic or among the dead letters),
 while a point of any generation has its checksum (a reindex fetches it again), and while a dead letter of the data

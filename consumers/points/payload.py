@@ -146,7 +146,7 @@ def prediction_in(facts: Payload) -> Likely | None:
 
 
 class HitConfidence(NamedTuple):
-    """How likely a hit is of the query's category, and the query's very own item (None: unknown), 0..1."""
+    """The probabilities that a hit has the query's category, and is the query's item (None: unknown), 0..1."""
 
     category: float = 0.0
     same_item: float | None = None

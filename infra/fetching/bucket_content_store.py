@@ -17,9 +17,9 @@ REQUEST_SECONDS = 10.0
 class BucketContentStore:
     """A bucket: PREFIX/TENANT/AB/SHA256. `days`: how long a picture stays after it was last put.
 
-    S3 cannot delete an object only if it is unchanged: a put may come between the last look and the deletion. A put
-    therefore writes again what is older than half of `days`, and only a picture that nobody has put for all of
-    them, and that is put within the same milliseconds as it is deleted, is lost.
+    S3 has no conditional deletion: a put may come between the last check and the deletion. Therefore a put writes
+    an object again if it is older than half of `days`. A picture is lost only if nobody has put it for `days`, and
+    it is put again in the milliseconds of its deletion.
     """
 
     def __init__(self, objects: ObjectStore, bucket: str, prefix: str, days: float) -> None:

@@ -81,7 +81,7 @@ class ObjectStore:
             message = f"{uri} may not be listed: check LOOKSTREAM_IMAGES_S3_KEY_ID and what it is allowed"
             raise Rejected(Code.SOURCE_REFUSED, message) from None
         except (BaseError, OSError):
-            raise Unavailable(f"{uri} could not be listed: the object store is away") from None
+            raise Unavailable(f"{uri} could not be listed: the object store does not answer") from None
 
     def start_of(self, bucket: str, stored: StoredObject, length: int) -> bytes:
         """The first bytes of an object; raises Unavailable, Fault or FileNotFoundError."""
@@ -170,7 +170,7 @@ def _request_errors(uri: str, action: str) -> Iterator[None]:
             f"{uri} may not be {action}: check LOOKSTREAM_IMAGES_S3_KEY_ID and what it is allowed"
         ) from None
     except (BaseError, OSError):
-        raise Unavailable(f"{uri} could not be {action}: the object store is away") from None
+        raise Unavailable(f"{uri} could not be {action}: the object store does not answer") from None
 
 
 def _open(bucket: str, settings: ImageSettings, seconds: float) -> S3Store:
@@ -201,4 +201,4 @@ def _timeout(uri: str) -> TryLater:
 
 
 def _unreachable(uri: str) -> TryLater:
-    return TryLater(Code.IMAGE_UNREACHABLE, f"{uri} could not be read: the object store is away")
+    return TryLater(Code.IMAGE_UNREACHABLE, f"{uri} could not be read: the object store does not answer")

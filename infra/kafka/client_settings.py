@@ -51,7 +51,7 @@ def extra_settings(kafka: KafkaSettings) -> dict[str, ConfigValue]:
     settings = {name: _plain(value) for name, value in kafka.client.items()}
     for name, value in settings.items():
         if reason := _rejection_reason(name, value):
-            raise SettingsError(f"LOOKSTREAM_KAFKA_CLIENT: librdkafka does not take `{name}`: {reason}")
+            raise SettingsError(f"LOOKSTREAM_KAFKA_CLIENT: librdkafka does not accept `{name}`: {reason}")
     return settings
 
 

@@ -64,7 +64,7 @@ def member_config(kafka: KafkaSettings, group: str) -> Config:
 
 def new_client(client_class: Callable[..., Client], config: Mapping[str, object]) -> Client:
     """Create a librdkafka client; raises KafkaFault for properties that are valid alone and not together."""
-    with translate_errors("librdkafka does not take these settings: see LOOKSTREAM_KAFKA_CLIENT"):
+    with translate_errors("librdkafka does not accept these settings: see LOOKSTREAM_KAFKA_CLIENT"):
         return client_class(config, logger=log)
 
 

@@ -60,8 +60,8 @@ class Membership:
     def is_renewed(self) -> bool:
         """Whether the group has removed this member since the last `confirm`, so that it joins as a new one.
 
-        The client keeps its partitions if it learns of that from the response to a join request: it tells the group
-        that it owns them, and calls nobody (librdkafka 2.16, rd_kafka_cgrp_handle_JoinGroup with
+        The client keeps its partitions if it learns of that from the response to a join request: it reports them to
+        the group as its own, and calls no callback (librdkafka 2.16, rd_kafka_cgrp_handle_JoinGroup with
         UNKNOWN_MEMBER_ID). Another member may have had them meanwhile.
         """
         return self._member_id is not None and self.consumer.memberid() != self._member_id

@@ -22,7 +22,7 @@ Change = RowChange | Tombstone
 
 @dataclass
 class PartitionHistory:
-    """What the changes of one partition say so far: their revisions, their form, and the last deletion.
+    """The history of one partition: the revisions and the form of its changes, and the last deletion.
 
     A revision is the commit time in microseconds. All changes of a transaction have the same time in milliseconds,
     so further changes of a row add one microsecond each. The revisions are reproducible if all changes of that
@@ -50,7 +50,7 @@ class PartitionHistory:
         return self._last[item]
 
     def deletion_revision(self, item: str, tombstone: Tombstone) -> int | None:
-        """The revision of the deletion that a flat tombstone is; None if nothing says when it was.
+        """The revision of a flat tombstone, which is a deletion; None if its time is unknown.
 
         It is the time of the change if a header has it, else directly after the partition's newest change: the
         record's time is the connector's, and a connector that lags writes it after the row has come back.
@@ -64,7 +64,7 @@ class PartitionHistory:
         return None if tombstone.time.at_ms is None else self.revision(item, tombstone.time.at_ms)
 
     def add(self, item: str, *, is_deleted: bool) -> None:
-        """Record what the last change did."""
+        """Record whether the last change was a deletion."""
         self.deleted_item = item if is_deleted else None
 
     def set_form(self, *, is_flat: bool) -> None:

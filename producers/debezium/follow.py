@@ -23,7 +23,7 @@ QUIET_SECONDS = 5.0
 GROUP = "lookstream-debezium"
 RECORD_TIME = re.compile(r"(?:CreateTime|LogAppendTime):(\d{1,15})", re.ASCII)
 RECORD_FIELD = re.compile(r"(?:CreateTime|LogAppendTime|Partition|Offset):\d+$|NoTimestampType|NO_HEADERS$|__\w+:")
-"""What the console consumer writes before the key: time, partition, offset and headers."""
+"""The fields that the console consumer writes before the key: time, partition, offset and headers."""
 
 
 def read_change_items(path: Path, table: ChangeReader) -> Iterator[FeedResult]:

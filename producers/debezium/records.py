@@ -27,7 +27,7 @@ STRUCT_KEY = re.compile(r"Struct\{(.*)\}", re.S)
 
 @dataclass(frozen=True)
 class RecordTime:
-    """What a record says beside key and value: its time in ms since 1970, and its headers."""
+    """The metadata of a record: its time in ms since 1970, and its headers."""
 
     at_ms: int | None = None
     headers: Mapping[str, bytes | None] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def _flat_change(
 
 
 def _no_row(event: JsonObject) -> str | None:
-    """Why a record is about no row of a table; None if it is about one."""
+    """The reason why a record is not a change of a row; None if it is one."""
     names = event.keys()
     if event.get("op") == "m":
         return "a message of the database's log"

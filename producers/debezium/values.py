@@ -30,7 +30,7 @@ def is_placeholder(text: str) -> bool:
 
 
 class UnavailableValue:
-    """Recognises what stands for a value that the database did not log: unchanged TOAST or LOB columns.
+    """Recognises the placeholder of a value that the database did not log: unchanged TOAST or LOB columns.
 
     `placeholder` is the connector's unavailable.value.placeholder, as text or as `hex:...`.
     """

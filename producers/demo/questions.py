@@ -80,7 +80,7 @@ def _search(
 
 
 def count_first_hits(answers: Sequence[PhotoAnswer]) -> FirstHits:
-    """Count the first hits with the right kind, the right colour, both, and the very product."""
+    """Count the first hits with the right kind, the right colour, both, and the same product."""
     pairs = [(answer.product, answer.first) for answer in answers]
     kind = [first is not None and first.kind == query_product.kind for query_product, first in pairs]
     colour = [first is not None and first.colour == query_product.colour for query_product, first in pairs]
@@ -155,7 +155,7 @@ def try_nothing(search: SearchFunction, catalogue: Catalogue) -> FilterTrial:
         if answer.result.threshold is not None:
             break
     promise = PromiseCheck(
-        "a picture of nothing", answer.result.status == "no_match", _describe_no_match(answer.result)
+        "a picture of noise", answer.result.status == "no_match", _describe_no_match(answer.result)
     )
     return FilterTrial("nothing at all", answer, promise)
 

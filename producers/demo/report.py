@@ -24,7 +24,7 @@ def print_report(console: Console, figures: DemoFigures) -> None:
     for complaint in failures:
         console.print(f"[bold red]✗[/] {complaint}")
     if not failures:
-        console.print("[bold green]✓[/] everything was found as it should be")
+        console.print("[bold green]✓[/] all checks passed")
 
 
 def _table(title: str, figures: Sequence[tuple[str, str]]) -> Table:
@@ -57,7 +57,7 @@ def _search_table(figures: DemoFigures) -> Table:
             ("first hit is the right kind", _share(first.kind, first.queries)),
             ("... the right colour", _share(first.colour, first.queries)),
             ("... the right kind and colour", f"[bold]{_share(first.both, first.queries)}[/]"),
-            ("... the very product", _share(first.product, first.queries)),
+            ("... the same product", _share(first.product, first.queries)),
             ("from request to answer", _spread(times.client)),
             ("   waiting in Kafka", _spread(times.queued)),
             ("   getting the picture", _spread(times.fetched)),

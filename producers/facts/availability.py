@@ -12,7 +12,7 @@ QUANTITY = re.compile(
     r"[<>~≥≤=]*\s*(-?)\s*(\d[\d., ]*)\s*\+?\s*(?:x|pcs?|pieces?|units?|items?|st|stk|stück)?\.?", re.I
 )
 LONGEST = 80
-"""Characters of a cell that says nothing but availability."""
+"""Most characters of a cell of availability."""
 
 
 def read_availability(text: str) -> tuple[bool, str | None]:

@@ -10,9 +10,9 @@ from producers.row_reader import Json
 TEXT_KEYS = ("name", "value", "title", "label", "text", "@value", "#text", "$t", "_", "@id")
 """Keys that hold the text of an object, in order; the last ones are those of XML converters and JSON-LD."""
 LONGEST_JSON = 1_000_000
-"""Characters of a cell that is parsed as JSON."""
+"""Most characters of a cell that is parsed as JSON."""
 MOST_TEXTS = 1_000
-"""Texts of one cell that are read; an item has at most 50 tags and 8 pictures."""
+"""Most texts of one cell that are read; an item has at most 50 tags and 8 pictures."""
 
 
 def text_of(value: Json) -> str:
@@ -76,7 +76,7 @@ def split_list(text: str) -> list[str]:
 
 
 def quoted(value: Json, longest: int = 80) -> str:
-    """A value for a message, shortened; what is no valid Unicode is replaced."""
+    """A value for a message, shortened, with invalid Unicode replaced."""
     try:
         text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -17,7 +17,7 @@ class CurrencyTable(NamedTuple):
     """Decimals of the prices of currencies that do not have two."""
     symbols: dict[str, list[str]]
     comma: frozenset[str]
-    """Currencies whose decimals stand behind a comma."""
+    """Currencies that are usually written with a decimal comma."""
 
 
 def meanings_of(word: str) -> Sequence[str]:
@@ -36,7 +36,7 @@ def find_currency(word: str, default: str | None = None) -> str | None:
 
 
 def is_written_with_comma(code: str) -> bool:
-    """Whether people write the decimals of a currency behind a comma, so that their point separates thousands."""
+    """Whether a currency is usually written with a decimal comma, so that a point separates thousands."""
     return code in _table().comma
 
 

@@ -1,4 +1,4 @@
-"""Fact limits: cut or leave out the facts that an event may not hold, so that the item is sent without them."""
+"""Fact limits: cut or leave out the facts that an event does not allow, so that the item is sent without them."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 Body = TypeVar("Body")
 MOST_ROUNDS = 3
-"""How often facts are cut: one problem may hide another."""
+"""Most rounds of cutting: one problem may hide another."""
 
 
 def validate_with_limits(
@@ -16,7 +16,7 @@ def validate_with_limits(
     columns: Mapping[str, str],
     left_out: list[str],
 ) -> Body:
-    """The event that `build` makes of the facts, without what it refuses in them; appends what was left out.
+    """The event that `build` makes of the facts, without the refused ones; appends a sentence for each of these.
 
     Raises ValidationError if something other than the facts is refused.
     """

@@ -21,7 +21,7 @@ from schemas.moments import EPOCH
 Facts = dict[str, object]
 Cells = Mapping[str, Json]
 CellReader = Callable[[Facts, Json], str | None]
-"""Reads a cell into the facts; returns what was left out of it, raises ValueError if it is left out whole."""
+"""Reads a cell into the facts; returns the omitted parts, raises ValueError if the whole cell is omitted."""
 
 SOURCES: Mapping[str, tuple[str, ...]] = {
     "title": ("title",),

@@ -8,7 +8,7 @@ from producers.row_reader import parse_time
 from schemas.moments import EPOCH
 
 UNITS = ((10**17, 1_000_000_000), (10**14, 1_000_000), (10**11, 1_000), (10**8, 1))
-"""From this number on, a number counts so many parts of a second since 1970; each range begins in 1973."""
+"""Least number, and parts of a second, of each unit in which a number may count since 1970. Each begins in 1973."""
 LOOSE_DATE = re.compile(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})(.*)|(\d{1,2})\.(\d{1,2})\.(\d{4})(.*)", re.ASCII)
 SPACED_OFFSET = re.compile(r"\s+(?=(?:[+-]\d{2}:?\d{2}|Z)$)")
 ZONE_NAMES = re.compile(r"\s*(?:UTC|GMT)$|\[[\w/+-]+\]$|(?<=\d{4}-\d\d-\d\d)Z$")

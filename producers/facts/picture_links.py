@@ -1,7 +1,7 @@
-"""Picture links: what the picture cells of feeds contain, as URLs, objects of a bucket, inline pictures or paths.
+"""Picture links: read the picture cells of feeds as URLs, objects of a bucket, inline pictures or paths.
 
 Sources: RFC 3986 and 3987 (URLs, and those with letters beyond ASCII), RFC 2397 (`data:`), and the WHATWG URL
-standard for what browsers accept beside them (blanks, backslashes, a missing slash).
+standard for the further spellings that browsers accept (blanks, backslashes, a missing slash).
 """
 
 import base64
@@ -33,24 +33,24 @@ IMAGE_TAG = re.compile(r"<img\b[^<>]{0,300}?\bsrc\s*=\s*[\"']?([^\"'\s>]+)", re.
 SEPARATOR = re.compile(r"(\s*[,;|\r\n\t]+\s*|\s+(?=https?://|s3://))", re.I)
 PICTURE_NAME = re.compile(r"\.(?:jpe?g|jpe|jfif|jfi|a?png|webp|gif|hei[cf]|avif|tiff?|bmp|jxl|svg|jp2)$", re.I)
 BRACKETED = re.compile(r"\((https?://[^\s()]+)\)", re.I)
-"""URLs in brackets behind a name, as Airtable and Markdown write attachments."""
+"""URLs in brackets after a name, as Airtable and Markdown write attachments."""
 LONG_BLANK = re.compile(r"\s{64,}")
 EDGES = " ,;|\t\r\n"
-"""What stands around links in a list."""
+"""Characters around links in a list."""
 LONGEST_HTML, LONGEST_LINK = 100_000, 8_192
-"""Characters of a cell in which pictures of HTML are looked for, and of a link other than a data URL."""
+"""Most characters of a cell that is searched for HTML pictures, and of a link other than a data URL."""
 HTTP = re.compile(r"(https?):[/\\]*(.*)", re.I | re.S)
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
 NO_PICTURE_SCHEMES = re.compile(r"(file|blob|cid|about|javascript|mailto|ftp|content):", re.I)
 WINDOWS = re.compile(r"[A-Za-z]:[/\\]|\\\\")
 """Paths that name a drive or a computer."""
 INVISIBLE = dict.fromkeys([0x00AD, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF])
-"""Characters without width that texts carry from pages and spreadsheets."""
+"""Invisible characters that texts have from pages and spreadsheets."""
 WRAPPERS = {'"': '"', "'": "'", "<": ">", "`": "`", "“": "”", "„": "“", "«": "»", "(": ")"}
 ENTITY = re.compile(r"&(?:amp|#0*38|#x0*26);", re.I)
 STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 URL_CHARACTERS = "%/?#:@!$&'()*+,;=~[]"
-"""What stays in the path and query of a URL beside letters and digits."""
+"""Characters that stay in the path and query of a URL, in addition to letters and digits."""
 
 
 def is_plain_url(text: str) -> bool:
@@ -128,7 +128,7 @@ def read_link(text: str) -> UrlImage | S3Image | InlineImage | str:
 
 
 def clean_link(text: str) -> str:
-    """A link without what surrounds it in cells: blanks, quotes, brackets, invisible characters, HTML entities."""
+    """A link without the blanks, quotes, brackets, invisible characters and HTML entities of its cell."""
     link = text.translate(INVISIBLE).strip()
     for _ in range(3):
         if len(link) > 1 and WRAPPERS.get(link[0]) == link[-1]:
@@ -157,7 +157,7 @@ def absolute_url(link: str) -> str | None:
 
 
 def path_candidates(path: str) -> Iterator[str]:
-    """What a path may mean below a folder, in order: as it is, below the folder, decoded, without a query."""
+    """The possible meanings of a path, in order: as it is, below the folder, decoded, without a query."""
     plain = path.replace("\\", "/")
     below = plain.lstrip("/")
     decoded = unquote(below, errors="strict") if "%" in below and _is_encoded(below) else below

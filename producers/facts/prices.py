@@ -23,7 +23,7 @@ from producers.row_reader import Json
 FAST_PRICE = re.compile(r"(\d{1,12}(?:\.\d{1,2})?)(?: ?([A-Z]{3}))?", re.ASCII)
 """The spelling of Google's specification, which most feeds have."""
 LONGEST = 100
-"""Characters of a cell that is read as a price."""
+"""Most characters of a cell that is read as a price."""
 MOST = Decimal(10**12)
 FLOAT_NOISE = Decimal(2) ** -24
 """Relative error of a single-precision float, as 19.989999771118164 has."""
@@ -46,7 +46,7 @@ OTHER_WORDS = {
     "excl", "exkl", "plus", "zzgl", "versand", "shipping", "each", "ea", "pc", "piece", "stk", "stück", "pro",
     "per",
 }  # fmt: skip
-"""Words and signs beside an amount that do not change it."""
+"""Words and signs next to an amount that do not change it."""
 AMOUNT_KEYS = ("amount", "value", "price", "min", "minPrice", "lowPrice", "from", "gross", "presentmentMoney")
 CURRENCY_KEYS = ("currency", "currencyCode", "currency_code", "priceCurrency", "currencyIso", "code", "unit")
 HUNDREDTHS_KEYS = ("centAmount", "unit_amount", "amountCents", "amount_cents", "cents")
@@ -126,7 +126,7 @@ def _is_range(between: str) -> bool:
 
 
 def _currency_of(words: list[str], default: str | None) -> tuple[str, bool]:
-    """The one currency that the words beside an amount name, else `default`; and whether a symbol named it."""
+    """The one currency that the words next to an amount name, else `default`; and whether a symbol named it."""
     rest = [word for word in words if word.casefold() not in OTHER_WORDS]
     meanings = {word: meanings_of(word) for word in rest}
     unknown = next((word for word, codes in meanings.items() if not codes), None)

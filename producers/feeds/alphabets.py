@@ -10,7 +10,7 @@ from pathlib import Path
 from schemas.model import Model
 
 APOSTROPHES = "\u2019\xb7\xa0\u2011"
-"""Signs that stand within words."""
+"""Signs that can be inside words."""
 FULL_WIDTH = ("\uff01", "\uff5e")
 KANA, HANGUL, HANZI = ("\u3041", "\u30fe"), ("\uac00", "\ud7a3"), ("\u4e00", "\u9fff")
 FIRST_GREEK = "\u0370"
@@ -24,20 +24,20 @@ class Alphabet:
     letters: str
     encodings: tuple[str, ...]
     final: str = ""
-    """Letters that stand only at the end of words."""
+    """Letters that occur only at the end of words."""
     never_first: str = ""
     """Letters that begin no words."""
     is_western: bool = True
     """Whether its encodings are the most usual ones."""
 
     def prior(self, rank: int, letters: int) -> float:
-        """What is taken off the score of its encoding of a rank, if there are so many letters to judge by."""
+        """The deduction from the score of its encoding of a rank, for so many letters."""
         priors, scale = read_priors(), 1 / math.sqrt(max(letters, 1))
         rare = 0.0 if self.is_western else priors["others"] + scale * priors["others_with_little_evidence"]
         return rare + rank * priors["rank"] + (rank > 0) * scale * priors["rank_with_little_evidence"]
 
     def weigh(self, text: str) -> float:
-        """What a word tells for the language: up to about 1 for each letter outside of ASCII, or less than 0."""
+        """The score of a word for the language: up to about 1 for each letter outside of ASCII, or less than 0."""
         total, before = 0.0, ""
         for place, letter in enumerate(text):
             if letter > "\x7f":
@@ -79,7 +79,7 @@ class CharacterSet:
     has_kana: bool
 
     def weigh(self, text: str) -> float:
-        """What the characters of a text tell for the language: up to about 1 for each, or less than 0."""
+        """The score of the characters of a text for the language: up to about 1 for each, or less than 0."""
         total, before = 0.0, ""
         for place, letter in enumerate(text):
             if letter > "\x7f":
@@ -149,7 +149,7 @@ def _tables() -> _Tables:
 
 
 def read_priors() -> Mapping[str, float]:
-    """What is taken off the scores of encodings that are seldom used."""
+    """The deduction from the scores of rare encodings."""
     return _tables().priors
 
 

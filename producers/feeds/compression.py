@@ -39,7 +39,7 @@ DAMAGE = (
     EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError, zipfile.BadZipFile, RuntimeError,
     ValueError, struct.error,
 )  # fmt: skip
-"""What decompressors raise for damaged, encrypted or unsupported data."""
+"""Exceptions of decompressors for damaged, encrypted or unsupported data."""
 
 
 class Decompressor(Protocol):
@@ -91,7 +91,7 @@ class FeedBytes(io.RawIOBase):
         return len(data)
 
     def estimate(self, count: int) -> int:
-        """How many there are in the whole file of what is `count` times in the part that was read until now."""
+        """Estimate the number in the whole file from `count`, the number in the part read so far."""
         whole, part = (self._member_size, self._count) if self._member_size else (self._size, self._file.tell())
         return round(count * max(1.0, whole / max(part, 1)))
 
@@ -235,7 +235,7 @@ def _open_first_member(file: io.BufferedReader) -> io.RawIOBase:
     file.read(name_length + extra_length)
     if method != zipfile.ZIP_DEFLATED:
         raise ValueError("the archive is cut off")
-    return _Stream(file, lambda: zlib.decompressobj(wbits=-15), "the archive is cut off behind its first file")
+    return _Stream(file, lambda: zlib.decompressobj(wbits=-15), "the archive is cut off after its first file")
 
 
 def _is_hidden(name: str) -> bool:

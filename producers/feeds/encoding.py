@@ -1,4 +1,4 @@
-"""Encoding: tell the encoding of a feed, and convert its bytes to UTF-8 while they are read.
+"""Encoding: detect the encoding of a feed, and convert its bytes to UTF-8 while they are read.
 
 A mark at the beginning (BOM) decides, then the zeros of UTF-16 and UTF-32, then an XML declaration. Otherwise bytes
 are ASCII until the first others come; the text around these is compared with the alphabets of the languages. Bytes
@@ -32,7 +32,7 @@ SUPERSETS = {
     "gbk": "gb18030", "hz": "hz", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "cp950", "utf-16": "utf-16-le",
     "utf-32": "utf-32-le", "tis-620": "cp874", "iso8859-11": "cp874",
 }  # fmt: skip
-"""What files in these encodings are read as, as browsers do (https://encoding.spec.whatwg.org/#names-and-labels)."""
+"""The encodings that replace these, as in browsers (https://encoding.spec.whatwg.org/#names-and-labels)."""
 LABELS = {
     "windows-31j": "cp932",
     "ks_c_5601-1987": "cp949",
@@ -47,7 +47,7 @@ SINGLE_BYTE = ("cp125", "iso8859", "koi8", "mac", "cp8")
 DECLARATION = re.compile(rb"""<\?xml[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z][\w.:-]{0,40})["']""")
 SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 WORDS = re.compile(rb"[^\x00-\x2f:-?]+")
-"""Words. The second byte of Asian characters may be ASCII, but it is none of those between words."""
+"""Words. The second byte of an Asian character may be ASCII, but never a separator of words."""
 
 
 def find_encoding(name: str) -> str | None:
@@ -81,7 +81,7 @@ def declared_encoding(start: bytes) -> str | None:
 
 
 def guess_encoding(sample: bytes) -> str | None:
-    """The encoding of a text that is mostly ASCII; None if it cannot be told.
+    """The encoding of a text that is mostly ASCII; None if it cannot be detected.
 
     UTF-8 with some bad bytes stays UTF-8, unless another encoding explains all bytes well.
     """
@@ -125,7 +125,7 @@ class Utf8Bytes(io.RawIOBase):
         self.encoding = encoding or "utf-8"
         """Python's name of the encoding; `utf-8` until other bytes come."""
         self.is_guess = False
-        """Whether the encoding was told by the letters alone."""
+        """Whether the encoding was detected by the letters alone."""
         self.unknown: str | None = None
         """The encoding that the file names, if it is not known and not UTF-8."""
         self._declared: str | None = None

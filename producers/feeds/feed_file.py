@@ -1,4 +1,4 @@
-"""Feed file: open a feed as text, whatever its compression and encoding, and tell what kind of file it is."""
+"""Feed file: open a feed of any compression and encoding as text, and detect its format."""
 
 import io
 import re
@@ -27,12 +27,12 @@ FOREIGN_FILES = (
     (b"\x04\x22\x4d\x18", "an LZ4 archive: unpack it"), (b"\x1f\x9d", "an archive of compress: unpack it"),
     (b"\xff\x06\x00\x00sNaPpY", "a Snappy archive: unpack it"), (b"{\\rtf", "a document in RTF"),
 )  # fmt: skip
-"""First bytes of files that are no feeds, with what they are."""
+"""First bytes of files that are not feeds, with the names of their formats."""
 NAMES_OF_DELIMITERS = {
     "tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " ", "colon": ":", "caret": "^",
     "tilde": "~",
 }  # fmt: skip
-"""Names that users may give instead of characters that are hard to write on a command line."""
+"""Names of characters that are hard to write on a command line."""
 BAD = re.compile(r"[\ud800-\udfff]")
 HTML = re.compile(r"<(?:!doctype\s+html|html|head|body|title|div|table|script)\b", re.IGNORECASE)
 TITLE = re.compile(r"<title[^>]{0,200}>\s{0,20}([^<]{1,80})", re.IGNORECASE)
@@ -49,7 +49,7 @@ FeedFormat = Literal["table", "json", "xml", "parquet"]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user says about a file instead of letting it be found out."""
+    """The user's options for a file, in place of detection."""
 
     encoding: str | None = None
     """Name of an encoding, as `windows-1252`."""
@@ -110,12 +110,12 @@ class FeedFile:
 
     @property
     def encoding_name(self) -> str:
-        """The encoding of what was read until now, for users."""
+        """The encoding of the part read so far, for users."""
         name = self._utf8.encoding
         return NAMES_OF_ENCODINGS.get(name) or name.replace("iso8859_", "ISO-8859-").replace("cp12", "Windows-12")
 
     def describe(self) -> str:
-        """Encoding and compression of what was read until now, for users."""
+        """Encoding and compression of the part read so far, for users."""
         guess = " (by its letters; if they are wrong, give --encoding)" if self._utf8.is_guess else ""
         return ", ".join([self.encoding_name + guess, *self._content.layers])
 
@@ -126,7 +126,7 @@ def open_feed(path: Path, options: ReadOptions | None = None) -> FeedFile:
 
 
 def find_format(path: Path, options: ReadOptions | None = None) -> FeedFormat:
-    """What kind of feed a file is, by its content. Raises BadInput if it cannot be read, or is no feed."""
+    """The format of a feed, by its content. Raises BadInput if the file cannot be read, or is no feed."""
     with open_bytes(path) as content:
         start = io.BufferedReader(content, BUFFER).peek(BUFFER)
         if content.damage is not None and not start:

@@ -1,4 +1,4 @@
-"""Feed formats: read catalog feeds of every format and dialect as rows; the content of the file tells which."""
+"""Feed formats: read catalog feeds of every format and dialect as rows; the content decides the format."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,21 +25,21 @@ from producers.row_reader import BadRow, FeedRow, Json, RowResult, SkippedRow
 LOOK_AHEAD = 1_000
 """Rows of a JSON or XML file that are read to find its columns, because it has no header."""
 MAX_DEPTH, MAX_PARTS = 3, 50
-"""Objects in each other, and values of one, that become columns `object.value`."""
+"""Most nested objects, and most values of an object, that become columns `object.value`."""
 HIDDEN = {"archived", "hidden", "staging"}
-"""Values of Meta's columns `status` and `visibility` of products that nobody sees."""
+"""Values of Meta's columns `status` and `visibility` of hidden products."""
 CONVERTERS: Mapping[str, Callable[[Iterator[RowResult]], Iterator[RowResult]]] = {
     SHOPIFY.name: shopify.read_products,
     SHOPIFY_JSON.name: shopify.read_json_products,
     WOOCOMMERCE.name: woocommerce.read_products,
     MAGENTO.name: magento.read_products,
 }
-"""What makes rows with Google's columns of exports whose rows are not products one by one."""
+"""Converters to rows with Google's columns, for exports in which a row is not one product."""
 
 
 @dataclass(frozen=True)
 class FeedOverview:
-    """What the beginning of a feed shows."""
+    """The results of an inspection of the beginning of a feed."""
 
     kind: FeedFormat
     description: str
@@ -48,15 +48,15 @@ class FeedOverview:
     """The columns as rows have them, and as they are written in the file."""
     dialect: Dialect | None
     is_open: bool
-    """Whether more columns may come behind the rows that were looked at."""
+    """Whether later rows may have more columns than the inspected ones."""
     has_rows: bool
     first_bad: BadRow | None = None
     remarks: tuple[str, ...] = field(default=())
-    """Sentences that users should read."""
+    """Notes for users, one sentence each."""
 
 
 def inspect_feed(path: Path, options: ReadOptions | None = None) -> FeedOverview:
-    """Look at the beginning of a feed. Raises BadInput if the file cannot be read, or is no feed."""
+    """Inspect the beginning of a feed. Raises BadInput if the file cannot be read, or is no feed."""
     kind = find_format(path, options)
     if kind == "table":
         return _inspect_table(path, options)
@@ -69,7 +69,7 @@ def inspect_feed(path: Path, options: ReadOptions | None = None) -> FeedOverview
 
 
 def _inspect_objects(path: Path, kind: FeedFormat, options: ReadOptions | None) -> FeedOverview:
-    """Look at the first rows of a file that has no header; they are not held, as they may be large."""
+    """Inspect the first rows of a file without a header; they are not stored, because they may be large."""
     names: dict[str, str] = {}
     count, has_rows, first_bad = 0, False, None
     for row in islice(_raw_rows(path, kind, options), LOOK_AHEAD):
@@ -177,7 +177,7 @@ def _add_parts(prefix: str, value: Mapping[str, Json], parts: dict[str, Json], d
 
 
 def _rename(rows: Iterator[RowResult], dialect: Dialect) -> Iterator[RowResult]:
-    """Rows with Google's columns beside those of their dialect."""
+    """Rows with Google's columns in addition to those of their dialect."""
     for row in rows:
         if not isinstance(row, FeedRow):
             yield row

@@ -1,4 +1,4 @@
-"""JSON products: tell a product from the objects and arrays around it, and make a row of it."""
+"""JSON products: distinguish a product from the objects and arrays around it, and make a row of it."""
 
 from producers.row_reader import BadRow, FeedRow, Json, JsonObject
 

@@ -1,4 +1,4 @@
-"""JSON text: a file of JSON that is read in pieces, with a place in it, and recovery from what cannot be read."""
+"""JSON text: read a JSON file in pieces, with a current place, and recover from invalid parts."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from producers.row_reader import Json
 PIECE = 1 << 18
 """Characters that are read at once."""
 TRIM = 1 << 20
-"""Characters before the present place that are held."""
+"""Characters before the current place that stay in memory."""
 BLANK = re.compile(r"[\s,;\x1e\ufeff]*")
 FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,200}"\s*:)')
 STRUCTURE = re.compile(r'"(?:[^"\\\r\n]|\\.)*+"?|[{}\[\]]')
@@ -18,9 +18,10 @@ KEY = re.compile(r'"((?:[^"\\]|\\.){0,200})"\s*:\s*')
 KEY_LENGTH = 1_000
 PARTNERS = {"{": "}", "[": "]"}
 MAX_SCAN, SCAN_RATIO = 1 << 16, 4
-"""Characters in which the end of a broken object is sought; in all, as a multiple of those that were read."""
+"""Most characters that are searched for the end of a broken object; and of all searches, as a multiple of the
+characters read."""
 LEAST_DEPTH = 500
-"""Brackets within each other that may be too many for Python's decoder; so many characters hold no product."""
+"""Least nesting at which the decoder of Python fails: after such an error so many characters hold no product."""
 SYNTAX_ERRORS = ("Expecting property name", "Expecting value")
 """Errors that leave quotes and brackets in pairs."""
 DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
@@ -45,10 +46,10 @@ class JsonText:
     scannable: int = 0
     """Characters that may still be searched for the ends of broken objects, which bounds the time."""
     first_key: str = ""
-    """The first key of the last object that was read, as it is written; others of its array begin so too."""
+    """The first key of the last object read, as written; the other objects of its array usually begin with it."""
 
     def fill(self, least: int = PIECE) -> bool:
-        """Read at least so many characters. False at the end of the file."""
+        """Read at least `least` characters. False at the end of the file."""
         pieces, count = [self.text[self.place :]], 0
         while count < least and not self.ended:
             piece = self.file.text.read(PIECE)
@@ -70,7 +71,7 @@ class JsonText:
         self.place, self.line = place, self.line + 1
 
     def skip_blank(self) -> str:
-        """Pass over what is BLANK; returns the next character, or nothing at the end."""
+        """Skip blanks; returns the next character, or "" at the end."""
         while True:
             found = BLANK.match(self.text, self.place)
             self.move(found.end() if found else self.place)
@@ -122,7 +123,7 @@ class JsonText:
             return result
 
     def recover(self, error: Exception) -> None:
-        """Go behind a value that cannot be read, or to where the next one of its array seems to begin."""
+        """Go to the end of an invalid value, or to the probable beginning of the next one of its array."""
         if isinstance(error, UnreadableBytes):
             return
         broken_at = error.pos if isinstance(error, json.JSONDecodeError) else self.place + LEAST_DEPTH
@@ -159,7 +160,7 @@ class JsonText:
         self.move(found.start())
 
     def _balanced_end(self) -> int | None:
-        """The place behind the bracket that closes the present value; None if the brackets are not in pairs."""
+        """The place after the bracket that closes the current value; None if the brackets are not in pairs."""
         expected: list[str] = []
         start = self.place
         for found in STRUCTURE.finditer(self.text, start, start + MAX_SCAN):

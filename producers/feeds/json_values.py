@@ -1,7 +1,7 @@
 """JSON feeds: read objects as rows, one on each line, in an array, in an object around one, or after each other.
 
-The file is read in pieces, so that its size does not matter. What cannot be read is a bad row with its line, and
-reading goes on at the next object.
+The file is read in pieces, so that its size does not matter. A part that cannot be read is a bad row with its line,
+and reading continues at the next object.
 """
 
 import json
@@ -28,7 +28,7 @@ def read_objects(path: Path, options: ReadOptions | None = None) -> Iterator[Fee
         reader = _ObjectReader(file)
         yield from reader.read_lines() if reader.has_object_lines() else reader.read_values()
         if file.damage is not None:
-            yield BadRow(reader.text.line, f"the file {file.damage}: nothing behind it is read")
+            yield BadRow(reader.text.line, f"the file {file.damage}: nothing after it is read")
 
 
 class _ObjectReader:
@@ -39,7 +39,7 @@ class _ObjectReader:
         self.text.fill()
 
     def has_object_lines(self) -> bool:
-        """Whether each line is an object: the first one is, or most of the first ones look so."""
+        """Whether each line is an object: the first one is, or most of the first ones look like objects."""
         start = self.text.text.lstrip(MARGIN)
         if not start.startswith("{"):
             return False
@@ -175,7 +175,7 @@ class _ObjectReader:
         return start if (is_array or start == "{") and may_hold_products(key, cells, start) else ""
 
     def _refuse(self, line: int, error: Exception) -> Iterator[BadRow]:
-        """The bad row of a value that cannot be read; reading goes on behind it."""
+        """The bad row of a value that cannot be read; reading continues after it."""
         if isinstance(error, UnreadableBytes):
             yield self._unreadable(line)
         elif self.file.damage is None or not self.text.ended:
@@ -199,5 +199,5 @@ def _describe(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"the object is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
     if isinstance(error, RecursionError):
-        return "the object is not JSON: it has too many values within each other"
+        return "the object is not JSON: it is nested too deeply"
     return f"the object is not JSON: {error}"

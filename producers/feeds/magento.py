@@ -35,7 +35,7 @@ NO_PICTURE = {"no_selection", ""}
 
 @dataclass(frozen=True)
 class _Child:
-    """What a product that is not visible by itself gives to its parent."""
+    """The columns that a product which is not visible by itself gives to its parent."""
 
     line: int
     pictures: tuple[str, ...]
@@ -102,7 +102,7 @@ def _children_of(cells: Mapping[str, Json]) -> list[str]:
 
 
 def _compose(row: FeedRow, children: list[_Child]) -> FeedRow:
-    """A product with what its parts give."""
+    """A product with the pictures, prices and stock of its parts."""
     cells = dict(row.cells)
     own = [text_of(cells, "image_link"), *(name for name in _as_list(cells["additional_image_link"]))]
     pictures = [
@@ -146,7 +146,7 @@ def _product(row: FeedRow) -> FeedRow:
 
 
 def _date(text: str) -> str:
-    """A date in ISO 8601; other text stays as it is, for the reader of the row to say so."""
+    """A date in ISO 8601; other text stays unchanged, so that the reader of the row reports it."""
     for form in DATES:
         with suppress(ValueError):
             return datetime.strptime(text, form).isoformat()

@@ -2,8 +2,8 @@
 
 Google's feeds (RSS 2.0, RSS 1.0, Atom), Yandex's YML, Heureka's, and plain lists as `<products><product>`. Sources:
 Google's product data specification (https://support.google.com/merchants/answer/7052112), the RSS specifications,
-RFC 4287 (Atom), https://yandex.com/support/market/feed.html. A product that is no XML is repaired if just its
-ampersands are wrong; otherwise it is a bad row, and reading goes on at the next product.
+RFC 4287 (Atom), https://yandex.com/support/market/feed.html. A product that is no XML is repaired if only its
+ampersands are wrong; otherwise it is a bad row, and reading continues at the next product.
 """
 
 import re
@@ -40,7 +40,7 @@ def read_products(path: Path, options: ReadOptions | None = None) -> Iterator[Fe
         reader = _FeedReader(file)
         yield from reader.rows()
         if file.damage is not None:
-            yield BadRow(reader.line, f"the file {file.damage}: nothing behind it is read")
+            yield BadRow(reader.line, f"the file {file.damage}: nothing after it is read")
         elif not reader.has_products and not reader.has_failed and reader.root.lower() not in EMPTY_ROOTS:
             yield BadRow(
                 1, f"the file has no product (<item>, <entry>, <product> or <offer>): its root is <{reader.root}>"
@@ -65,7 +65,7 @@ class _FeedReader:
         self._ended = self._has_restarted = False
 
     def rows(self) -> Iterator[FeedRow | BadRow]:
-        """The products, and bad rows for what is not one."""
+        """The products, and bad rows for invalid ones."""
         try:
             while not self._ended or self._parsed < len(self._rest):
                 try:
@@ -94,7 +94,7 @@ class _FeedReader:
         self._rest += text.encode()
 
     def _parse(self) -> None:
-        """Parse what was read, or read on and parse it. Raises ExpatError, ProductRefused, or FeedRefused."""
+        """Parse the bytes read so far, or else a new chunk. Raises ExpatError, ProductRefused, or FeedRefused."""
         if self._parsed == len(self._rest):
             self._read()
         data, self._parsed = self._rest[self._parsed :], len(self._rest)
@@ -116,7 +116,7 @@ class _FeedReader:
         self._parser.products.clear()
 
     def _recover(self, error: Exception) -> Iterator[FeedRow | BadRow]:
-        """Repair the product with an error, or give its bad row; then begin again behind it."""
+        """Repair the product with an error, or return its bad row; then begin again after it."""
         parser = self._parser
         if parser.start_index < 0:
             yield from self._recover_outside(error)

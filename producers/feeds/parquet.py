@@ -45,7 +45,7 @@ def read_rows(path: Path) -> Iterator[FeedRow | BadRow]:
                     line += 1
                     yield _row(line, names, values)
         except (OSError, ValueError, ArithmeticError) as error:  # pyarrow's own errors are kinds of these
-            yield BadRow(line + 1, f"the file is damaged ({_reason(error)}): nothing behind it is read")
+            yield BadRow(line + 1, f"the file is damaged ({_reason(error)}): nothing after it is read")
 
 
 @contextmanager

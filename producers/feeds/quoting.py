@@ -1,4 +1,4 @@
-"""Quoting: split the lines of a table into cells, as RFC 4180 has them, and as exporters write them."""
+"""Quoting: split the lines of a table into cells, by RFC 4180, and as exporters write them."""
 
 import re
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class CellSyntax:
         return known or f"`{written}`"
 
     def split_unquoted(self, text: str) -> list[str]:
-        """The cells of a text in which a quote means nothing, but around a whole cell."""
+        """The cells of a text in which only quotes around a whole cell have a meaning."""
         return [self.unquote(cell) for cell in text.split(self.delimiter)]
 
     def unquote(self, cell: str) -> str:
@@ -42,12 +42,12 @@ class CellSyntax:
 
 
 class SplitLine:
-    """The cells of a row; the row may go on with the next line, as long as a quoted cell is open."""
+    """The cells of a row; the row continues in the next line while a quoted cell is open."""
 
     def __init__(self, syntax: CellSyntax, text: str, escape: str = "") -> None:
         self.cells: list[str] = []
         self.is_open = False
-        """Whether the last cell is quoted and its end has not come."""
+        """Whether the last cell is quoted and not closed yet."""
         self.is_regular = True
         """Whether there were no quotes but around cells, and doubled ones within them."""
         self._syntax, self._escape = syntax, escape
@@ -55,7 +55,7 @@ class SplitLine:
         self._read_cells(text, 0)
 
     def add_line(self, text: str, line_end: str) -> None:
-        """Go on with the next line; `line_end` is the one before it."""
+        """Continue with the next line; `line_end` is the line end before it."""
         self._open_text.append(line_end)
         place = self._skip_blanks(text, self._read_quoted(text, 0))
         if not self.is_open and place < len(text):
@@ -114,7 +114,7 @@ class SplitLine:
 
 
 def clean_cell(cell: str) -> str:
-    """A cell without what exporters put around texts: NULs that fill it up, Excel's ="...", and MySQL's \\N."""
+    """A cell without the additions of exporters: padding NULs, Excel's ="...", and MySQL's \\N."""
     if cell == "\\N":
         return ""
     text = cell.strip("\0") if "\0" in cell else cell

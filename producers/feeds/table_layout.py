@@ -11,15 +11,15 @@ from producers.feeds.quoting import CellSyntax, SplitLine
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x01", "\x1f", "\x1e", "§", "¦", "||", ":")
 """Characters that may separate cells, the more usual first; Hive writes \\x01, some databases \\x1f."""
 SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)
-"""A first line with which Excel is told the delimiter."""
+"""A first line that names the delimiter for Excel."""
 ADDRESS = re.compile(r"(?:https?:)?//\S|\.(?:jpe?g|png|webp|gif|heic|avif|bmp|tiff?|jxl)\b", re.IGNORECASE)
 """A web address, or the name of a picture."""
 WRAPPED = re.compile(r'"[^",;\t|]+[,;\t|](?:[^"]|"")*+"')
 """A quoted line with a delimiter."""
 HEADER_LINES, SAMPLE_LINES = 30, 100
-"""Lines in which the header is sought, and lines behind it that are compared with it."""
+"""Lines that are searched for the header, and lines after it that are compared with it."""
 MAX_COLUMNS, MAX_LETTERS = 2_000, 100_000
-"""Columns of a table, and letters of a line that are looked at."""
+"""Most columns of a table, and most letters of a line, that are inspected."""
 
 
 @dataclass(frozen=True)

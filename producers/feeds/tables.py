@@ -25,10 +25,10 @@ LINE_ENDS = "\r\n"
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The columns of a table, and what users should know about them."""
+    """The columns of a table, and notes about them for users."""
 
     names: tuple[str, ...]
-    """One for each column, as rows have them; a repeated name stands for one cell of a row."""
+    """The name of each column, as in rows; columns with one name become one cell of a row."""
     layout: TableLayout
 
     @property
@@ -61,7 +61,7 @@ class TableReader:
         self._csv = csv.reader(slot, delimiter=delimiter, quotechar=quote) if len(delimiter) == 1 else None
 
     def rows(self) -> Iterator[FeedRow | BadRow | SkippedRow]:
-        """The rows behind the header."""
+        """The rows after the header."""
         names, width, is_unique = self.columns.names, len(self.columns.names), self.columns.is_unique
         for line in self._lines():
             self._line += 1
@@ -76,7 +76,7 @@ class TableReader:
                 if row is not None:
                     yield row
         if self._file.damage is not None:
-            yield BadRow(self._line + 1, f"the file {self._file.damage}: nothing behind it is read")
+            yield BadRow(self._line + 1, f"the file {self._file.damage}: nothing after it is read")
 
     def _split_usual(self, text: str) -> list[str] | None:
         """The cells of a line with nothing unusual in it, as `_cells_of` gives them; None if it needs that."""

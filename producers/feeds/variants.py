@@ -1,4 +1,4 @@
-"""Variants: what exports say about a product in several rows, or in lists of their own, as one value."""
+"""Variants: combine the values of a product that exports write in several rows or lists."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ def split_links(text: str) -> list[str]:
 
 
 def split_commas(text: str) -> list[str]:
-    """The parts of a list with commas; one behind a backslash belongs to its part."""
+    """The parts of a list with commas; a comma after a backslash belongs to its part."""
     parts = (part.replace("\\,", ",").strip() for part in UNESCAPED_COMMA.split(text))
     return [part for part in parts if part]
 
@@ -46,7 +46,7 @@ def deepest_path(paths: Iterable[str]) -> str:
 
 
 def lowest_price(prices: Sequence[str]) -> str:
-    """The lowest price as it is written, which online stores display as "from"."""
+    """The lowest price, as written, which online stores display as "from"."""
     numbers = [(amount, text) for text in prices if (amount := _amount(text)) is not None]
     return min(numbers, key=lambda each: each[0])[1] if numbers else next(iter(prices), "")
 

@@ -27,7 +27,7 @@ OUT_OF_STOCK_WORDS = {"0", "outofstock", "no", "false"}
 
 @dataclass
 class _Variable:
-    """A variable product, with what its variations add."""
+    """A variable product with the values of its variations."""
 
     row: FeedRow
     pictures: list[str]
@@ -101,7 +101,7 @@ def _orphan(row: FeedRow, skipped: set[str]) -> FeedRow | SkippedRow:
 
 
 def _keys(cells: Mapping[str, Json]) -> list[str]:
-    """What variations call their product."""
+    """The id or SKU by which variations name their product."""
     own, sku = text_of(cells, "id"), text_of(cells, "sku")
     return [key for key in (f"id:{own}" if own else "", sku) if key]
 

@@ -27,7 +27,7 @@ class FeedRefused(Exception):
 
 @dataclass
 class FeedContext:
-    """What the elements around the products of a feed say."""
+    """The contents of the elements around the products of a feed."""
 
     namespaces: dict[str, str] = field(default_factory=dict)
     """Addresses by prefixes."""
@@ -85,7 +85,7 @@ class ProductParser:
         self.root = self.root or name
         if self._depth > MAX_DEPTH:
             refused = FeedRefused if self._product is None else ProductRefused
-            raise refused(f"has more than {MAX_DEPTH} elements in each other")
+            raise refused(f"has more than {MAX_DEPTH} nested elements")
         for key, value in attributes.items():
             if key.startswith("xmlns"):
                 self._context.declare(key[6:], value)

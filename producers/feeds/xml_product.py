@@ -28,7 +28,7 @@ PICTURE_ELEMENTS = {"enclosure", "content", "thumbnail"}
 MAX_CHARACTERS = 1_000_000
 """Of a product."""
 NOT_READABLE = "\uf8f0"
-"""Stands for a byte that the encoding does not have."""
+"""Replaces a byte that the encoding does not have."""
 
 
 class ProductRefused(Exception):

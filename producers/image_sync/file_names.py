@@ -56,7 +56,7 @@ class PictureFilter:
         return reason is None
 
     def line(self) -> str:
-        """What was passed over, as `3 files passed over: 2 .mov, 1 hidden`; empty if nothing was."""
+        """A sentence like `3 files passed over: 2 .mov, 1 hidden`; empty if no file was passed over."""
         if not self.passed_over:
             return ""
         named = self.passed_over.most_common(MAX_NAMED)

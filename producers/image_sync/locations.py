@@ -37,7 +37,7 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class UnlistedPath:
-    """A path that cannot be listed, and the reason. What lies there, or below it, is unknown, and not missing."""
+    """A path that cannot be listed, and the reason. Pictures there, or below it, are unknown, not missing."""
 
     path: str
     reason: str

@@ -54,7 +54,7 @@ class ImagePublisher:
         return self.tally
 
     def scan_once(self, stopped: Callable[[], bool]) -> IngestTally:
-        """Scan once, and publish all changes; raises Unavailable, after what came before it was acknowledged."""
+        """Scan once, and publish all changes; raises Unavailable after the earlier events were acknowledged."""
         changes = self.scanner.changes(self.state.all(), self.now())
         try:
             for step in map_in_order(self.scanner.step_of, changes, self.threads):

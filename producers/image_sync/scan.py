@@ -63,7 +63,7 @@ class LocationScanner:
         return map(self.step_of, self.changes(known, now))
 
     def changes(self, known: Mapping[str, str], now: datetime) -> Iterator[PathChange]:
-        """Scan once, and yield what differs from `known` (path -> mark), as it is found; missing pictures last.
+        """Scan once, and yield each difference from `known` (path -> mark) when it is found; missing pictures last.
 
         Raises Unavailable if the location is missing, or, before the first missing picture, if most of them are.
         """

@@ -1,4 +1,4 @@
-"""Feed check: read a feed without sending anything, and tell what would be sent."""
+"""Feed check: read a feed without sending anything, and report what would be sent."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -25,9 +25,9 @@ from schemas.failures import Code, Failure, Rejected
 from schemas.items import FileImage, ImageRef, InlineImage, ItemUpserted
 
 SAMPLE_EVERY = 100
-"""Of so many items one picture is fetched, that of the first one."""
+"""The picture of the first of every so many items is fetched."""
 EXAMPLE_LENGTH = 2_000
-"""Characters that are shown of an example."""
+"""Most characters of a printed example."""
 CHECKED_FOLDER = "checked-folder"
 """Name by which pictures of the folder `--image-root` are referred to, so that none is read or shrunk."""
 EVENT_NAMES = {
@@ -35,10 +35,10 @@ EVENT_NAMES = {
     "item.patched/1": ("change of facts", "changes of facts"),
     "item.deleted/1": ("deletion", "deletions"),
 }
-"""What people call the events, one and several."""
+"""The words for an event in messages, singular and plural."""
 
 Fetch = Callable[[str, ImageRef], bytes | Failure]
-"""Fetches a picture of a tenant, or tells why workers could not use it."""
+"""Fetches a picture of a tenant; returns the failure if workers could not use it."""
 WITHOUT_PICTURES: AbstractContextManager[None] = nullcontext()
 """In place of `open_fetch`: no picture is fetched."""
 
@@ -95,7 +95,7 @@ def open_fetch(settings: ImageSettings, root: str | None) -> Iterator[Fetch]:
 
 
 class FeedCheck:
-    """Reads the rows of a feed, and counts what they are."""
+    """Reads the rows of a feed, and counts them by kind."""
 
     def __init__(self, console: Console, fetch: Fetch | None = None, report: IngestReport | None = None) -> None:
         """With `fetch` one picture in SAMPLE_EVERY is fetched; with `report` each row is reported."""

@@ -1,4 +1,4 @@
-"""Outcome tracker: what has become of each event of a run, in a few bytes an event."""
+"""Outcome tracker: the outcome of each event of a run, in a few bytes an event."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from schemas.outcomes import ItemBlocked, ItemIndexed, ItemOutcome, ItemRejected
 NEW, UNCHANGED, FACTS = "indexed, new pictures", "indexed, pictures unchanged", "indexed, facts changed"
 REMOVED, BLOCKED, SUPERSEDED, REJECTED = "removed", "blocked", "superseded", "rejected"
 KINDS = (NEW, UNCHANGED, FACTS, REMOVED, BLOCKED, SUPERSEDED, REJECTED)
-"""What events come to, in the order of the summary."""
+"""The kinds of outcomes, in the order of the summary."""
 
 
 class OutcomeTracker:
@@ -28,7 +28,7 @@ class OutcomeTracker:
         """`on_outcome` is called with each outcome, in the thread that calls `record`."""
         self.run_id = uuid.uuid4().hex
         self.counts = Counter[str]()
-        """Events by what they came to, one of KINDS."""
+        """Number of events by outcome, one of KINDS."""
         self.rejections, self.superseded, self.blocks = ReasonCounts(), ReasonCounts(), ReasonCounts()
         self.skipped_images = ReasonCounts()
         """Further pictures of items that were indexed without them."""

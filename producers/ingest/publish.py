@@ -1,4 +1,4 @@
-"""Publishing: send a stream of item events to Kafka, and count what has become of each row."""
+"""Publishing: send a stream of item events to Kafka, and count the rows by their results."""
 
 import signal
 import time
@@ -35,7 +35,7 @@ def ignore(_text: str) -> None:
 
 @dataclass
 class IngestTally:
-    """Counts the rows of a feed by what has become of them."""
+    """Counts the rows of a feed by their results."""
 
     sent: int = 0
     bad: int = 0
@@ -47,7 +47,7 @@ class IngestTally:
     left_out: ReasonCounts = field(default_factory=ReasonCounts)
     """Facts that events do not contain, because they were not usable."""
     tracker: OutcomeTracker | None = None
-    """Follows the events to their outcomes; None if nobody waits for them."""
+    """Follows the events to their outcomes; None if the command does not wait for them."""
     report: IngestReport | None = None
     name_problem: Callable[[str], None] = ignore
     """Called with a line for people about each of the first problems of a kind."""
@@ -64,7 +64,7 @@ class IngestTally:
     def count_sent(self, item: FeedItem, outcome: str = "sent") -> None:
         """Count an event that was sent, and the facts that it does not contain.
 
-        `outcome` is what a report says of it, unless a tracker reports its outcome.
+        `outcome` is the outcome in the report, unless a tracker reports it.
         """
         self.sent += 1
         for sentence in item.left_out:
@@ -210,5 +210,5 @@ def deletions(
 @contextmanager
 def display_tally(console: Console) -> Iterator[Callable[[IngestTally], None]]:
     """Yield a function that displays a growing tally on a terminal, for streams of unknown length."""
-    with console.status("waiting for what comes") as status:
+    with console.status("waiting for changes") as status:
         yield lambda tally: status.update(tally.line())

@@ -1,4 +1,4 @@
-"""Reason counts: count messages by kind, that is but for names and numbers, with an example and places."""
+"""Reason counts: count messages by kind, with an example and places; a kind ignores names and numbers."""
 
 import re
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ MAX_EXAMPLE = 300
 """Characters of an example."""
 OTHER_KINDS = "further reasons"
 QUOTED = re.compile(r"""(column `[^`]*`|`[^`]*`(?= \())|`[^`]*`|(?<!\w)'[^']*'(?!\w)|"[^"]*\"""")
-"""What is quoted. The first group, a column, or a field before its type as in `url` (str), belongs to the kind of a
-message; anything else is a value, which differs from row to row."""
+"""Quoted texts. The first group (a column, or a field before its type as in `url` (str)) belongs to the kind of a
+message; any other quoted text is a value, which differs from row to row."""
 NUMBER = re.compile(r"\d+")
 
 
@@ -60,5 +60,5 @@ class ReasonCounts:
 
 
 def place_of(line: int, name: str) -> str:
-    """Where something comes from, for people: its line, or the name of what has no lines."""
+    """A place for people: the line of a row, or the name of a file."""
     return f"line {line}" if line else name

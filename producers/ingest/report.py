@@ -1,4 +1,4 @@
-"""Ingest report: a file with a line for each row of a feed: its place, its item, and what has become of it."""
+"""Ingest report: a file with a line for each row of a feed: its place, its item, and its result."""
 
 import csv
 import json
@@ -58,7 +58,7 @@ class IngestReport:
                 self.error = self.error or (error.strerror or "unknown").lower()
 
     def close(self) -> None:
-        """Write what is left, and close the file."""
+        """Write the remaining lines, and close the file."""
         with self._lock:
             try:
                 self._file.close()

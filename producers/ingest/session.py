@@ -22,7 +22,7 @@ from producers.ingest.report import IngestReport
 from producers.ingest.summary import print_summary
 
 HINT_SECONDS = 30.0
-"""Silence after which people learn what the reason may be."""
+"""Time without outcomes after which a message names the possible reason."""
 PAUSE_SECONDS = 0.1
 HINT = (
     "no outcome for {seconds:.0f} s: see that an index worker runs (`lookstream health`); an event whose picture "
@@ -36,7 +36,7 @@ NO_OUTCOME = (
 
 @dataclass
 class IngestSession:
-    """One run of a command that sends item events: its counts, and those who follow it."""
+    """One run of a command that sends item events: its counts, its tracker and its report."""
 
     tally: IngestTally
     console: Console
@@ -94,7 +94,7 @@ class IngestSession:
             self.tally.interrupt()
 
     def finish(self) -> int:
-        """Print the summary, and return the exit code; to be called when nothing follows the outcomes any more."""
+        """Print the summary, and return the exit code; call it after the outcome follower is closed."""
         report, tracker = self.tally.report, self.tally.tracker
         missing = 0 if tracker is None else tracker.sent - tracker.finished
         print_summary(self.tally, self.console)
@@ -155,7 +155,7 @@ def _complete_report(tally: IngestTally) -> None:
 
 
 def run_ingest(settings: Settings, rows: Iterable[Publishable], total: int, options: OutcomeOptions) -> int:
-    """Send the rows of a feed, and tell what has become of them; returns the exit code.
+    """Send the rows of a feed, and report their results; returns the exit code.
 
     `total` is the number of rows, or slightly more. Raises Unavailable, and as reading the rows does.
     """

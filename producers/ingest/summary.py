@@ -1,4 +1,4 @@
-"""Ingest summary: what has become of the rows of a feed, as a table for people."""
+"""Ingest summary: the results of the rows of a feed, as a table for people."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ def print_summary(tally: IngestTally, console: Console) -> None:
 
 
 def print_table(rows: list[Row], console: Console) -> None:
-    """Print a table of rows by what has become of them; nothing if there are none."""
+    """Print a table of rows by their results; nothing if there are none."""
     if not rows:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

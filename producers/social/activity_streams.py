@@ -1,7 +1,7 @@
 """ActivityStreams: read the objects of social servers, whose properties are texts, links, objects or lists.
 
 Sources: https://www.w3.org/TR/activitystreams-core/ and -vocabulary/; the JSON-LD forms of the same (prefix `as:`,
-full names, `@id`, `@type`, `@value`); what Mastodon, Pixelfed, PeerTube, Lemmy and Misskey write.
+full names, `@id`, `@type`, `@value`); the posts of Mastodon, Pixelfed, PeerTube, Lemmy and Misskey.
 """
 
 import re

@@ -36,7 +36,7 @@ COLLECTION_TYPES = {"Collection", "OrderedCollection", "CollectionPage", "Ordere
 MAX_NESTED = 4
 """Collections in collections, and activities in activities, that are read."""
 MOST_LINKS = 100
-"""Pictures of a post that are tried until an item has as many as it may have."""
+"""Most pictures of a post that are tried, because some cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_posts(path: Path, social_format: SocialFormat) -> Iterator[FeedResult]:
     """The posts of a file, in order: activities or posts, one a line, or a collection of them as an outbox is.
 
     Create and Update of a post with a picture become upserts; Delete, and an Update after which the post has no
-    picture or is no post any more, deletions. Everything else becomes a SkippedRow, what is unreadable a BadRow.
+    picture or is no post any more, deletions. Everything else becomes a SkippedRow, an unreadable entry a BadRow.
     The revision is the time of the last change (`updated`, else `published`), else the present time.
     """
     rows = (each for row in read_objects(path) for each in _members(row, 0))

@@ -25,7 +25,7 @@ from tests.chaos.overload import large_pictures, large_request
 from tests.chaos.processes import wait_for
 from tests.chaos.search_requests import ask_all, start_query
 from tests.chaos.testbed import open_testbed
-from tests.infra.fetching.picture_host import Handler, at, serving
+from tests.infra.fetching.picture_host import Handler, at, run_server
 from tests.outgoing_record import to_outgoing
 
 Bring = Callable[[MonitoredSystem], AbstractContextManager[None]]
@@ -91,7 +91,7 @@ def _bad_items(system: MonitoredSystem) -> AbstractContextManager[None]:
 
 @contextmanager
 def _pictures_away(system: MonitoredSystem) -> Iterator[None]:
-    with serving(Handler) as port:
+    with run_server(Handler) as port:
         items = (_item(f"away-{n}", image) for n, image in enumerate(repeat(at(port, "/503"))))
         with system.mixed_in(items, UNREACHABLE_EVERY):
             yield

@@ -11,11 +11,11 @@ from urllib.request import urlopen
 from infra.kafka import EventSink, Record
 from infra.local.ports import LOOPBACK, find_free_port, is_listening
 from tests.alerts.shortened_rules import shorten_rules
-from tests.chaos.feed import Author
+from tests.chaos.feed import EventWriter
 from tests.chaos.processes import Process, wait_for
 from tests.chaos.search_requests import ITEMS, as_record, start_query, write_request
 from tests.chaos.testbed import LOOKSTREAM, Testbed, open_testbed
-from tests.infra.deploy.prometheus import RULES_FILE, Alert, alerts, watching, write_targets
+from tests.infra.deploy.prometheus import RULES_FILE, Alert, alerts, run_prometheus, write_targets
 from tests.outgoing_record import to_outgoing
 
 TICK_SECONDS = 0.1
@@ -96,7 +96,7 @@ def open_monitored_system(folder: Path, settings: Mapping[str, str]) -> Iterator
             system.start(name)
         stack.enter_context(in_use(system))
         system.start("canary")
-        system.prometheus = stack.enter_context(watching([], folder / "prometheus", rules))
+        system.prometheus = stack.enter_context(run_prometheus([], folder / "prometheus", rules))
         system.read()
         yield system
 
@@ -115,10 +115,10 @@ def in_use(system: MonitoredSystem) -> Iterator[None]:
 
 
 def _use(system: MonitoredSystem, over: threading.Event) -> None:
-    author = Author(seed=1)
+    writer = EventWriter(seed=1)
     with closing(EventSink(system.testbed.kafka)) as sink:
         for number in count():
-            sink.send_record(to_outgoing(author.event(f"item-{number % ITEMS}")))
+            sink.send_record(to_outgoing(writer.event(f"item-{number % ITEMS}")))
             if number >= ITEMS:  # the items are there by then
                 sink.send_record(to_outgoing(as_record(write_request(number, DEADLINE_MS))))
             if (mixed := system.mixed) and number % mixed[1] == 0:

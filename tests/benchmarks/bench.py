@@ -32,7 +32,7 @@ from tests.benchmarks.whole_path import (
     Ingested,
     Searches,
     ingest,
-    running_system,
+    run_system,
     tenant_of,
     time_searches,
 )
@@ -158,7 +158,7 @@ def measure_whole(catalogue: Catalogue, encoder: str, searches: int, rounds: int
     files, network = shots_of(catalogue), plain_network(encoder)
     loops, scripts, ingested = list[float](), list[float](), list[Ingested]()
     with (
-        running_system(folder / "system", encoder) as system,
+        run_system(folder / "system", encoder) as system,
         closing(PlainIndex(folder / "plain", network.size)) as index,
     ):
         for number in range(rounds + 1):

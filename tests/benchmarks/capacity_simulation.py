@@ -31,7 +31,7 @@ from schemas.topics import ITEM_OUTCOMES
 from tests.benchmarks.fresh_bytes import new
 from tests.benchmarks.item_load import indexed, send_item
 from tests.benchmarks.simulation import ServiceModel, SimulatedQueue, simulate
-from tests.benchmarks.whole_path import kafka_of, running_system
+from tests.benchmarks.whole_path import kafka_of, run_system
 from tests.end_to_end.system import System
 
 SEED = 7
@@ -165,7 +165,7 @@ def main(
         folder = Path(temporary)
         catalogue = draw_catalogue(folder / "shop", pictures, SEED)
         shots = [(catalogue.folder / product.image).read_bytes() for product in catalogue.products]
-        with running_system(folder / "data", encoder) as system, console.status("loading"):
+        with run_system(folder / "data", encoder) as system, console.status("loading"):
             service, loads = measure(system, shots, warm, items)
     table = Table(
         "load",

@@ -26,7 +26,7 @@ from tests.benchmarks.search_load import search_at_rate
 from tests.benchmarks.system_processes import new_system
 from tests.benchmarks.whole_path import kafka_of
 from tests.infra.deploy.deploy_files import DEPLOY
-from tests.infra.deploy.prometheus import alerts, ask, targets_of, watching
+from tests.infra.deploy.prometheus import alerts, ask, run_prometheus, targets_of
 
 SEED, COLUMNS = 7, 4
 ITEMS_A_SECOND, SEARCHES_A_SECOND = 1.0, 1.0
@@ -126,7 +126,7 @@ def main(
         system.gateway = system.canary = True
         system.start()
         try:
-            with watching(targets_of(system), folder / "prometheus") as prometheus:
+            with run_prometheus(targets_of(system), folder / "prometheus") as prometheus:
                 began = time.time()
                 with console.status(f"watching for {seconds:.0f} s"), record_alerts(prometheus) as states:
                     load(kafka_of(system), shots, photos, seconds)

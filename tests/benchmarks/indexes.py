@@ -116,7 +116,7 @@ class LanceDb:
         return [int(found) for found in query_vectors.to_arrow()["id"].to_pylist()]
 
 
-class Ours:
+class EmbeddedEngine:
     """The embedded engine in its own process, as `lookstream up` runs it; each call travels over a socket."""
 
     def __init__(self, index: Any) -> None:
@@ -193,7 +193,7 @@ def _measure_effort(
 
 def contenders(folder: Path, index: Any, say: Callable[[str], None]) -> Iterator[tuple[str, Contender]]:
     """Ours, and those that are installed."""
-    yield "lookstream, embedded", Ours(index)
+    yield "lookstream, embedded", EmbeddedEngine(index)
     others: dict[str, Callable[[], Contender]] = {
         "hnswlib": Hnswlib, "faiss": Faiss, "lancedb": lambda: LanceDb(folder / "lance")
     }  # fmt: skip

@@ -28,7 +28,7 @@ from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, RETRY_TOPICS
 from tests.benchmarks.fresh_bytes import new
 from tests.benchmarks.item_load import indexed
 from tests.chaos.testbed import LOOKSTREAM, open_testbed
-from tests.infra.fetching.picture_host import send, serving
+from tests.infra.fetching.picture_host import run_server, send
 
 PROGRAMS = {"looking ahead": LOOKSTREAM, "without": "tests.benchmarks.no_prefetch"}
 SEED, WARM, TENANT = 7, 16, "default"
@@ -57,7 +57,7 @@ def slow_host(pictures: Sequence[bytes], seconds: float) -> Iterator[str]:
         def log_message(self, format: str, *_words: object) -> None:
             """Log nothing."""
 
-    with serving(Handler) as port:
+    with run_server(Handler) as port:
         yield f"http://127.0.0.1:{port}"
 
 

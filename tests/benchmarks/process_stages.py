@@ -19,7 +19,7 @@ from schemas.items import InlineImage, ItemUpserted, UrlImage, item_key
 from schemas.results import SearchResult
 from schemas.topics import CATALOG_ITEMS, SEARCH_RESULTS, all_topics
 from tests.benchmarks.rounds import Measure
-from tests.infra.fetching.picture_host import send, serving
+from tests.infra.fetching.picture_host import run_server, send
 from tests.service_process import run_service
 
 BATCH, ANSWERS = 64, 16
@@ -92,7 +92,7 @@ def open_process_stages(pictures: Sequence[bytes]) -> Iterator[ProcessStages]:
         stack.enter_context(run_service(broker_service(port)))
         kafka = local_kafka(KafkaSettings(), f"{LOOPBACK}:{port}")
         create_topics(kafka, all_topics())
-        host = stack.enter_context(serving(_host_of(chosen)))
+        host = stack.enter_context(run_server(_host_of(chosen)))
         source = stack.enter_context(closing(EventSource(kafka, "bench", [CATALOG_ITEMS])))
         while not source.assigned:
             source.poll_batch(1, 0)

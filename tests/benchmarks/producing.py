@@ -39,7 +39,7 @@ STATISTICS_MS = 100
 
 
 @dataclass(frozen=True)
-class Sent:
+class SendCost:
     """What one round took; for one event."""
 
     wall_ms: float
@@ -58,7 +58,7 @@ def local_broker() -> Iterator[KafkaSettings]:
         yield kafka
 
 
-def measure(kafka: KafkaSettings, images: Sequence[ImageRef], linger: int, compression: str) -> Sent:
+def measure(kafka: KafkaSettings, images: Sequence[ImageRef], linger: int, compression: str) -> SendCost:
     """Send an item with each of these pictures, and wait until the broker has them all."""
     wire: list[int] = [0]
 
@@ -74,7 +74,7 @@ def measure(kafka: KafkaSettings, images: Sequence[ImageRef], linger: int, compr
     _send(producer, images)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     sent = _settled(producer, wire) - before
-    return Sent(wall * 1000 / len(images), cpu * 1000 / len(images), sent / len(images))
+    return SendCost(wall * 1000 / len(images), cpu * 1000 / len(images), sent / len(images))
 
 
 def _send(producer: Producer, images: Sequence[ImageRef]) -> None:
@@ -109,7 +109,7 @@ def main(
         "reference": [UrlImage(url=f"https://shop.example/pictures/{n}.jpg") for n in range(events)],
     }
     choices = list(product(kinds, LINGERS, COMPRESSIONS))
-    results: dict[tuple[str, int, str], list[Sent]] = {choice: [] for choice in choices}
+    results: dict[tuple[str, int, str], list[SendCost]] = {choice: [] for choice in choices}
     with local_broker() as kafka, console.status("measuring"):
         for _ in range(rounds):
             for kind, linger, compression in choices:

@@ -86,7 +86,7 @@ class Report:
 
 
 @contextmanager
-def searching(kafka: KafkaSettings, photos: Sequence[bytes], rate: float) -> Iterator[SearchLog]:
+def search_continuously(kafka: KafkaSettings, photos: Sequence[bytes], rate: float) -> Iterator[SearchLog]:
     """Search at a rate until the block ends."""
     log, over = SearchLog(), threading.Event()
 
@@ -117,7 +117,7 @@ def searching(kafka: KafkaSettings, photos: Sequence[bytes], rate: float) -> Ite
 
 
 @contextmanager
-def changing(kafka: KafkaSettings, names: Sequence[str], rate: float) -> Iterator[None]:
+def change_items_continuously(kafka: KafkaSettings, names: Sequence[str], rate: float) -> Iterator[None]:
     """Send items anew at a rate until the block ends: each with another title, and another's picture."""
     over, chance = threading.Event(), random.Random(SEED)
 
@@ -164,7 +164,7 @@ def vectors_of(index: Index) -> tuple[dict[str, Vector], set[object]]:
     return {p.id: np.asarray(p.vector) for p in points}, {p.payload.get("encoder") for p in points}
 
 
-def kill_now_and_then(system: System, kills: int, over: threading.Event, chance: random.Random) -> int:
+def kill_at_random(system: System, kills: int, over: threading.Event, chance: random.Random) -> int:
     """Kill an index worker, an index or nothing, so many times; how many were."""
     done = 0
     while done < kills and not over.wait(chance.uniform(1.0, 4.0)):
@@ -223,11 +223,14 @@ def main(
             system.start()
         console.print(f"{items} items are indexed by {old}")
         kafka, over = kafka_of(system), threading.Event()
-        with searching(kafka, photos, search_rate) as log, changing(kafka, names, item_rate):
+        with (
+            search_continuously(kafka, photos, search_rate) as log,
+            change_items_continuously(kafka, names, item_rate),
+        ):
             began = time.monotonic()
             time.sleep(BEFORE_SECONDS)
             killed: list[int] = []
-            killer = threading.Thread(target=lambda: killed.append(kill_now_and_then(system, kills, over, chance)))
+            killer = threading.Thread(target=lambda: killed.append(kill_at_random(system, kills, over, chance)))
             killer.start()
             changed = time.monotonic()
             reindex(system, new)
@@ -254,12 +257,12 @@ def compare(system: System, report: Report, console: Console) -> None:
     with console.status("building it fresh"):
         time.sleep(5)  # what was sent last is indexed by then
         system.run("reindex", "drop")
-        serving = FileGenerationRegister(system.folder, "").read().serving
-        with closing(index_of(system, serving.number)) as index:
+        run_server = FileGenerationRegister(system.folder, "").read().serving
+        with closing(index_of(system, run_server.number)) as index:
             ours, encoders = vectors_of(index)
             report.points, report.other_encoders = len(ours), len(encoders) - 1
-        reindex(system, serving.encoder)
-        with closing(index_of(system, serving.number + 1)) as index:
+        reindex(system, run_server.encoder)
+        with closing(index_of(system, run_server.number + 1)) as index:
             fresh, _ = vectors_of(index)
     report.same_ids = ours.keys() == fresh.keys()
     report.largest_difference = max(float(np.abs(ours[id] - fresh[id]).max()) for id in ours.keys() & fresh.keys())

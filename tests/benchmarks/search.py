@@ -43,7 +43,7 @@ from tests.benchmarks.synthetic_points import (
     read_labelled,
 )
 from tests.benchmarks.watch_matching import WatchMatching, measure_watch_matching
-from tests.benchmarks.whole_path import kafka_of, running_system
+from tests.benchmarks.whole_path import kafka_of, run_system
 from tests.end_to_end.system import System
 
 SEED = 7
@@ -108,7 +108,7 @@ class Report:
     points: int
     encoder: str
     measured: Measured
-    watching: WatchMatching
+    watch_matching: WatchMatching
     load_before: tuple[float, float, float]
     noise: float = NOISE
     machine: dict[str, str | int] = field(default_factory=describe_machine)
@@ -124,7 +124,7 @@ class Report:
         table = Table("what", "", "", title="lookstream bench: search", caption=about, caption_justify="left")
         for row in self.measured.rows():
             table.add_row(*row)
-        watched = self.watching
+        watched = self.watch_matching
         what, cost = f"{watched.watches} standing searches", f"{watched.share:.1%} of indexing"
         how = f"{watched.pictures} pictures: {watched.matching_ms} ms beside {watched.looking_ms} ms"
         table.add_row(what, cost, f"{how}, {watched.matches} matches each")
@@ -228,10 +228,10 @@ def main(
         labelled = read_labelled(data, pictures) if data else _drawn(folder / "shop", min(pictures, MAX_PRODUCTS))
         with open_embedder(encoder) as embedder:
             encoded = look_at(labelled, embedder, cache, progress)
-            watching = measure_watch_matching(encoded, labelled, embedder, folder / "watched", points)
-        with running_system(folder / "system", encoder) as system:
+            watch_matching = measure_watch_matching(encoded, labelled, embedder, folder / "watched", points)
+        with run_system(folder / "system", encoder) as system:
             measured = measure(system, encoded, labelled, Sizes(points, queries, seconds, item_rate), progress)
-    report = Report(len(encoded.looks), points, encoded.fingerprint, measured, watching, load)
+    report = Report(len(encoded.looks), points, encoded.fingerprint, measured, watch_matching, load)
     report.show(Console())
     if path:
         path.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")

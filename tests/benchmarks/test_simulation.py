@@ -1,4 +1,4 @@
-"""The simulation of the event path: it agrees with what can be worked out, and with what was measured."""
+"""The simulation of the event path: it agrees with exact results of queueing theory, and with measurements."""
 
 import numpy as np
 import pytest

@@ -27,7 +27,7 @@ from producers.demo.catalogue import draw_catalogue
 from producers.demo.figures import LatencySpread
 from tests.benchmarks.echo import echo
 from tests.benchmarks.steady_rate import Searches, search_steadily
-from tests.benchmarks.whole_path import ingest, kafka_of, running_system, tenant_of
+from tests.benchmarks.whole_path import ingest, kafka_of, run_system, tenant_of
 from tests.chaos.brokers import KINDS, Kind, broker_for_up, brokers_of
 from tests.end_to_end.system import System
 from tests.kafka.jars import KafkaMissing, kafka_version
@@ -114,7 +114,7 @@ def main(
         for kind in kinds:
             with brokers_of(kind):
                 _, settings = stack.enter_context(broker_for_up(folder))
-                systems[kind] = stack.enter_context(running_system(folder / kind, encoder, settings))
+                systems[kind] = stack.enter_context(run_system(folder / kind, encoder, settings))
             ingest(systems[kind], catalogue, 0)
         photos = [(catalogue.folder / product.photo).read_bytes() for product in catalogue.products]
         echoes = {kind: stack.enter_context(echo(kafka_of(system))) for kind, system in systems.items()}

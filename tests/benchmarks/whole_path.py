@@ -32,7 +32,7 @@ STEPS = ("queued", "fetched", "decoded", "encoded", "searched")
 
 
 @contextmanager
-def running_system(folder: Path, encoder: str, settings: Mapping[str, str] | None = None) -> Iterator[System]:
+def run_system(folder: Path, encoder: str, settings: Mapping[str, str] | None = None) -> Iterator[System]:
     """`lookstream up` on a data folder, with the settings of the local mode and more; stopped at the end."""
     # Tests run with a session timeout so short that a busy machine breaks it.
     own = {

@@ -26,7 +26,7 @@ def test_a_photo_finds_what_the_command_line_finds(page: Page, site: Site) -> No
     assert expected["hits"]
     assert item_ids(page) == [hit["item_id"] for hit in expected["hits"]]
     first = cards(page).first
-    expect(first.locator(".sureness")).to_have_text(f"{round(expected['hits'][0]['confidence'] * 100)} %")
+    expect(first.locator(".confidence")).to_have_text(f"{round(expected['hits'][0]['confidence'] * 100)} %")
     expect(first.locator("img")).to_have_js_property("naturalWidth", 160)
 
 
@@ -162,7 +162,7 @@ def test_no_match_is_said_honestly_and_the_nearest_only_on_demand(page: Page, tm
     page.get_by_role("button", name="Show the nearest items").click()
     page.wait_for_url("**all=**")
     wait_for_answer(page)
-    assert set(cards(page).locator(".sureness").all_inner_texts()) == {"no match"}
+    assert set(cards(page).locator(".confidence").all_inner_texts()) == {"no match"}
 
 
 def test_the_end_of_the_hits_brings_more_of_them(page: Page, site: Site) -> None:
@@ -215,8 +215,8 @@ def test_an_item_is_added_watched_until_it_can_be_found_and_then_found(page: Pag
     expect(page.locator("#query-name")).to_have_text(TITLE)
     choose(page, site.photo(13))
     assert item_ids(page)[0] == "a/find 1"
-    expect(cards(page).first.locator(".told b")).to_have_text(TITLE)
-    expect(cards(page).first.locator(".told span")).to_contain_text("12.50")
+    expect(cards(page).first.locator(".caption b")).to_have_text(TITLE)
+    expect(cards(page).first.locator(".caption span")).to_contain_text("12.50")
     site.system.run("delete", "a/find 1")
 
 

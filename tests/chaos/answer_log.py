@@ -1,4 +1,4 @@
-"""Searches sent at a steady pace, and when each of their answers could be read."""
+"""A log of searches sent at a steady rate, and of the time at which each answer could be read."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ from tests.chaos.search_requests import as_record, write_request
 from tests.chaos.sender import send_in_turn
 
 QUIET_SECONDS = 2.0
-"""After the last answer nothing more must come for so long: a second answer would."""
+"""How long readers wait after the last answer for a second one, which must not come."""
 GOOD = ("ok", "no_match")
 DELIVERY_MS = 600_000
 
@@ -36,7 +36,7 @@ class Answer:
 
 @dataclass
 class AnswerLog:
-    """What was asked, when, on which partition; and all answers."""
+    """All requests with their times and partitions, and all answers."""
 
     partitions: int
     sent: dict[str, float] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class AnswerLog:
 
 @contextmanager
 def follow_answers(kafka: KafkaSettings, log: AnswerLog) -> Iterator[None]:
-    """Read all answers from now on into the log, beside what is done inside."""
+    """Read all answers from now on into the log until the block ends."""
     over = threading.Event()
     with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
         thread = threading.Thread(target=_read, args=(reader, log, over), daemon=True)
@@ -98,7 +98,7 @@ def follow_answers(kafka: KafkaSettings, log: AnswerLog) -> Iterator[None]:
 
 @contextmanager
 def asking(kafka: KafkaSettings, log: AnswerLog, count: int, seconds: float, deadline_ms: int) -> Iterator[None]:
-    """Send searches evenly over so many seconds, beside what is done inside; all are sent at its end."""
+    """Send searches evenly over `seconds` while the block runs; its end waits until all are sent."""
     records = [
         replace(as_record(write_request(n, deadline_ms)), partition=n % log.partitions) for n in range(count)
     ]

@@ -1,4 +1,4 @@
-"""`make chaos`: every promise is put to the test, and its safeguard taken away to see that the test can fail."""
+"""`make chaos`: test every promise, and run each test without the safeguard to show that it can fail."""
 
 import json
 import logging

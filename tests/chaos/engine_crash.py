@@ -86,7 +86,7 @@ def _run_child(program: str, shard: Path, batch: int, phase: str, seconds: float
         until = time.monotonic() + WAIT_SECONDS
         while notes.phase != f"{engine.pid} {phase}":
             if engine.code is not None or time.monotonic() > until:
-                raise TimeoutError(f"the engine did not come to `{phase}`\n{engine.last_words()}")
+                raise TimeoutError(f"the engine did not come to `{phase}`\n{engine.log_tail()}")
             time.sleep(0.005)
         time.sleep(seconds)
     finally:

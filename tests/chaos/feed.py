@@ -1,4 +1,4 @@
-"""Feeds for chaos tests: seeded events of items, late, duplicated, deleted and bad, and the model of their end."""
+"""Feeds for chaos tests: seeded item events (late, duplicated, deletions, bad ones) and their expected state."""
 
 import io
 import random
@@ -27,20 +27,20 @@ LEAST_SPREAD = 500
 
 @dataclass(frozen=True)
 class Mix:
-    """How a feed misbehaves, as shares of its events."""
+    """The shares of a feed's events that are late, duplicated, deletions, or show a new picture."""
 
     late: float = 0.0
-    """Come after the next event of their item."""
+    """They come after the next event of their item."""
     duplicated: float = 0.0
-    """Come a second time, later."""
+    """They come a second time, later."""
     deleted: float = 0.0
-    """Are deletions."""
+    """They are deletions."""
     new_picture: float = 0.1
-    """Of the upserts: show another picture than the one before."""
+    """The share of the upserts that show another picture than the upsert before."""
 
 
 @dataclass(frozen=True)
-class Final:
+class ExpectedItem:
     """What the index must hold of an item at the end; no pictures: it is deleted."""
 
     revision: int
@@ -52,10 +52,10 @@ class Final:
 
 @dataclass
 class Feed:
-    """Records in the order in which they are sent, and what they must come to."""
+    """Records in the order in which they are sent, and their expected results."""
 
     records: list[Record] = field(default_factory=list)
-    items: dict[str, Final] = field(default_factory=dict)
+    items: dict[str, ExpectedItem] = field(default_factory=dict)
     """By item id."""
     events: set[str] = field(default_factory=set)
     """Ids of the events that are good."""
@@ -73,8 +73,8 @@ class Feed:
         return (self.records[start:end] for start, end in pairwise(ends))
 
 
-class Author:
-    """Writes events of items one after the other, each newer than all before it."""
+class EventWriter:
+    """Writes item events, each with a higher revision than all before it."""
 
     def __init__(self, seed: int, mix: Mix | None = None) -> None:
         self._chance = random.Random(seed)
@@ -84,7 +84,7 @@ class Author:
         self.feed = Feed()
 
     def event(self, item: str) -> Record:
-        """The next event of an item, as a record; the model knows it from now on."""
+        """The next event of an item, as a record; the feed's expected state includes it."""
         self._revision += 1
         deleted = self._chance.random() < self._mix.deleted
         return self._deletion(item) if deleted else self._upsert(item)
@@ -106,11 +106,11 @@ class Author:
             currency="EUR",
         )
         sums = tuple(sha256(data).hexdigest() for data in drawn)
-        self.feed.items[item] = Final(self._revision, str(body.title), price, sums)
+        self.feed.items[item] = ExpectedItem(self._revision, str(body.title), price, sums)
         return self._record(body)
 
     def _deletion(self, item: str) -> Record:
-        self.feed.items[item] = Final(self._revision)
+        self.feed.items[item] = ExpectedItem(self._revision)
         return self._record(ItemDeleted(tenant=TENANT, item_id=item, revision=self._revision))
 
     def _record(self, body: ItemEvent) -> Record:
@@ -128,19 +128,19 @@ def write_feed(events: int, items: int, seed: int, mix: Mix | None = None, name:
     """
     mix = mix or Mix()
     chance = random.Random(seed)
-    author = Author(seed, mix)
+    writer = EventWriter(seed, mix)
     names = [f"{name}-{n}" for n in range(items)]
     order = names + [chance.choice(names) for _ in range(events - items)]
     chance.shuffle(order)
-    sent = [(float(time), author.event(item)) for time, item in enumerate(order)]
-    author.feed.records = [record for _, record in sorted(_disturbed(sent, mix, chance), key=lambda one: one[0])]
-    return author.feed
+    sent = [(float(time), writer.event(item)) for time, item in enumerate(order)]
+    writer.feed.records = [record for _, record in sorted(_disturbed(sent, mix, chance), key=lambda one: one[0])]
+    return writer.feed
 
 
 def _disturbed(
     sent: Sequence[tuple[float, Record]], mix: Mix, chance: random.Random
 ) -> Iterator[tuple[float, Record]]:
-    """The records with the time at which each comes: some after the next of their item, some twice."""
+    """The records with their positions in the feed: some after the next of their item, some twice."""
     after: dict[bytes | None, float] = {}
     spread = max(len(sent) / 20, LEAST_SPREAD)
     for time, record in reversed(sent):

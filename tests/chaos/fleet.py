@@ -1,4 +1,4 @@
-"""A fleet of workers of one kind that come and go: ended politely, killed, or stopped past their session."""
+"""A fleet of workers of one kind that come and go: ended by SIGTERM, killed, or frozen past their session."""
 
 import random
 import time
@@ -10,7 +10,7 @@ from tests.chaos.processes import Process
 ENDED, KILLED, STOPPED = "ended", "killed", "stopped"
 """How a worker departs."""
 ARRIVED, RESUMED = "arrived", "resumed"
-"""How a worker arrives: as a new process, or let go on after a stop."""
+"""How a worker arrives: as a new process, or resumed after a freeze."""
 HARD = (KILLED, STOPPED)
 """Departures of which the group learns only when the session has run out."""
 READY_SECONDS = 45.0
@@ -19,12 +19,12 @@ ARRIVAL_SECONDS = 4.0
 """In this time after its start an arrival has joined its group, which gives it partitions in two rebalances: each
 member rejoins once a second at most (librdkafka 2.16, rkcg_join_intvl)."""
 POLITE_SECONDS = 2.0
-"""In this time after a polite departure the others have its partitions."""
+"""In this time after an orderly end the other workers have its partitions."""
 DETECTED_SECONDS = 2.0
-"""After a hard one: in the session timeout and this."""
+"""After a kill or freeze: the session timeout plus this time."""
 
 CLEAR_SECONDS = 0.3
-"""Between the time of one move and the next, where they must not touch."""
+"""The pause between two moves whose effects must not overlap."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Fleet:
     slots: list[str]
     members: dict[str, Member] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
-    ended_alone: list[str] = field(default_factory=list)
-    """Workers that ended though nobody had asked them to, each with its exit code."""
+    unexpected_ends: list[str] = field(default_factory=list)
+    """Workers that ended by themselves, each with its exit code."""
     never_ready: list[str] = field(default_factory=list)
     """Workers that had no partitions after READY_SECONDS."""
     exit_codes: list[int] = field(default_factory=list)
-    """Of those that were ended politely."""
+    """The exit codes of the workers that were ended by SIGTERM."""
 
     @property
     def working(self) -> list[str]:
@@ -88,7 +88,7 @@ class Fleet:
             self.exit_codes.append(member.process.end(END_SECONDS))
 
     def resume(self, after_seconds: float) -> bool:
-        """Let a worker go on that has been stopped for so long; whether there was one."""
+        """Resume a worker that has been frozen for so long; False if there is none."""
         for member in self.members.values():
             if member.stopped_at is not None and time.monotonic() - member.stopped_at >= after_seconds:
                 self.moves.append(Move(RESUMED, member.slot, time.time()))
@@ -97,11 +97,11 @@ class Fleet:
                 return True
         return False
 
-    def look_after(self) -> None:
-        """Note the workers that ended by themselves, and start each anew, as a supervisor does."""
+    def restart_ended_workers(self) -> None:
+        """Note the workers that ended by themselves, and restart each, as a supervisor does."""
         for slot, member in list(self.members.items()):
             if (code := member.process.code) is not None:
-                self.ended_alone.append(f"{slot} with exit code {code}")
+                self.unexpected_ends.append(f"{slot} with exit code {code}")
                 self.members[slot] = Member(slot, self.start(slot))
 
     def wait_until_ready(self, but: str | None = None) -> None:
@@ -115,7 +115,7 @@ class Fleet:
                 time.sleep(0.02)
 
     def end(self) -> None:
-        """Let the stopped ones go on, wait for those that still start, and end all politely."""
+        """Resume the frozen workers, wait for those that still start, and end all by SIGTERM."""
         for member in self.members.values():
             if member.stopped_at is not None:
                 member.process.thaw()
@@ -126,7 +126,7 @@ class Fleet:
         self.members.clear()
 
     def _is_settled(self, slot: str) -> bool:
-        self.look_after()
+        self.restart_ended_workers()
         return self.is_ready(slot)
 
 
@@ -140,7 +140,7 @@ class Plan:
     most: int
     session_seconds: float
     apart: Sequence[str] = ()
-    """The kinds of the first departures, each of which has its whole time alone. All later moves may overlap."""
+    """The kinds of the first departures; no other move overlaps their effects. All later moves may overlap."""
 
     @property
     def stop_seconds(self) -> float:
@@ -149,7 +149,7 @@ class Plan:
 
 
 def effect_seconds(what: str, session_seconds: float) -> float:
-    """In how many seconds after a move of this kind the group has settled, when there is no other."""
+    """The most seconds from a move of this kind until every partition has an owner, without other moves."""
     if what in HARD:
         return session_seconds + DETECTED_SECONDS
     return POLITE_SECONDS if what == ENDED else ARRIVAL_SECONDS
@@ -204,5 +204,5 @@ def _depart_apart(
 
 def _wait(fleet: Fleet, until: float) -> None:
     while time.monotonic() < until:
-        fleet.look_after()
+        fleet.restart_ended_workers()
         time.sleep(0.02)

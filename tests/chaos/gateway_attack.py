@@ -1,4 +1,4 @@
-"""Callers that mean a gateway ill: `python -m tests.chaos.gateway_attack KIND PORT COUNT`, until it is ended."""
+"""Attack a gateway until this process is ended: `python -m tests.chaos.gateway_attack KIND PORT COUNT`."""
 
 import asyncio
 import sys
@@ -16,13 +16,13 @@ OPENING = '{"a":['
 
 
 async def idle(port: int) -> None:
-    """Connect, and say nothing."""
+    """Connect, and send nothing."""
     await asyncio.open_connection("127.0.0.1", port, local_addr=(HOST, 0))
     await asyncio.Event().wait()
 
 
 async def drip(port: int) -> None:
-    """Send a head that never ends, a letter at a time."""
+    """Send request headers that never end, one byte at a time."""
     _, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(HOST, 0))
     writer.write(JSON.encode())
     while True:
@@ -32,7 +32,7 @@ async def drip(port: int) -> None:
 
 
 async def hold(port: int) -> None:
-    """Send a large picture all but its last letter, again and again."""
+    """Send a large picture without its last byte, again and again."""
     await _send(port, FORM, PART + bytes(MEGABYTES - len(PART) - 8), missing=1)
 
 

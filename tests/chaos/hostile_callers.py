@@ -1,6 +1,6 @@
-"""Hostile callers of the gateway: healthy requests beside them are answered, in time, and its memory stays small.
+"""Hostile callers of the gateway: valid requests at the same time are answered in time, and its memory stays small.
 
-They sit in a process of their own, so that they take the processor from nobody but the machine.
+The callers run in a process of their own, so that they do not share its interpreter with the tests.
 """
 
 import random
@@ -47,18 +47,18 @@ PHOTO = png() + random.Random(1).randbytes(200_000)
 
 @dataclass
 class Healthy:
-    """Somebody who asks one thing after the other."""
+    """A client that sends valid requests one after the other."""
 
     address: str
     item: str = "a"
-    """An item that is searched for."""
+    """The item of its searches."""
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """How long each kind of request took."""
     statuses: Counter[int] = field(default_factory=Counter)
     over: threading.Event = field(default_factory=threading.Event)
 
     def ask(self) -> None:
-        """Until it is over."""
+        """Send requests until `over` is set."""
         asks: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
             ("health", "GET", "/healthz", {}),
             ("search by an item", "POST", "/v1/search", {"json": {"item_id": self.item}}),
@@ -80,7 +80,7 @@ class Healthy:
 
     @contextmanager
     def ask_in_background(self) -> Iterator[None]:
-        """Ask while the caller does something else."""
+        """Send requests until the block ends."""
         thread = threading.Thread(target=self.ask)
         thread.start()
         try:
@@ -92,7 +92,7 @@ class Healthy:
 
 @dataclass(frozen=True)
 class Gateway:
-    """A gateway over a real broker, behind which every search is answered at once."""
+    """A gateway over a real broker, with a query worker that answers every search at once."""
 
     testbed: Testbed
     process: Process
@@ -100,7 +100,7 @@ class Gateway:
 
     @property
     def address(self) -> str:
-        """Where it is asked."""
+        """The base URL."""
         return f"http://{LOOPBACK}:{self.port}"
 
     def attack(self, kind: str, count: int) -> Process:
@@ -110,7 +110,7 @@ class Gateway:
 
 @contextmanager
 def run_gateway(folder: Path, program: str) -> Iterator[Gateway]:
-    """Start all of it."""
+    """Run a broker, a query worker and a gateway until the block ends."""
     with run_broker(folder) as broker:
         testbed = Testbed(folder, broker, NO_LIMIT).open(all_topics())
         try:

@@ -1,4 +1,4 @@
-"""A host that misbehaves in every way by which a server can hold up a client or fill its memory."""
+"""A host that delays its clients, or fills their memory, in every way that a server can."""
 
 import gzip
 import socket
@@ -83,7 +83,7 @@ HOSTILE: dict[str, Behaviour] = {
 
 
 @contextmanager
-def hosting() -> Iterator[int]:
+def run_host() -> Iterator[int]:
     """All of them in a process of their own: they do not share an interpreter with those whom they attack."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
@@ -108,7 +108,7 @@ def _listening() -> Iterator[int]:
     """All of them on one port of loopback: the Host header says which is meant, a TLS hello means the handshake."""
     over = threading.Event()
 
-    def attend(caller: socket.socket) -> None:
+    def handle_connection(caller: socket.socket) -> None:
         with caller, suppress(OSError, StopIteration):
             request = caller.recv(65_536)
             lines = request.decode("latin-1").lower().splitlines()
@@ -121,7 +121,7 @@ def _listening() -> Iterator[int]:
             with suppress(OSError):
                 while True:
                     caller, _ = listener.accept()
-                    threading.Thread(target=attend, args=(caller,), daemon=True).start()
+                    threading.Thread(target=handle_connection, args=(caller,), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
         yield listener.getsockname()[1]

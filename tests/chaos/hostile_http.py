@@ -1,4 +1,4 @@
-"""Hostile servers: downloads end in time and within their bytes, and healthy pictures beside them come as ever."""
+"""Hostile servers: downloads keep their limits of time and bytes, and other pictures arrive as usual."""
 
 import socket
 import ssl
@@ -18,7 +18,7 @@ from infra.fetching.fetcher import HELD_BYTES, ImageFetcher
 from infra.fetching.guarded_network import NetworkAccess, dial
 from schemas.failures import Failure
 from schemas.items import UrlImage
-from tests.chaos.hostile_host import HOSTILE, PICTURE, hosting
+from tests.chaos.hostile_host import HOSTILE, PICTURE, run_host
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 
 TIMES = 20
@@ -28,14 +28,14 @@ SECONDS, SHORT_SECONDS = 7.0, 1.0
 """What one download may take: as in production, and in the short form."""
 MOST_BYTES, SHORT_BYTES = 10_000_000, 1_000_000
 LATE_SECONDS = 1.0
-"""What a busy machine may take to notice the end: all are read by one process, and some keep it busy."""
+"""Tolerance for the detection of a timeout: one process reads all downloads, and some take its processor."""
 HEALTHY_SECONDS = 1.0
 """What a healthy picture may take beside all of them, 95 times of 100."""
 
 
 @dataclass
 class Network:
-    """Gives each name an address of its own, leads all of them to one port, and counts what is read from each."""
+    """Gives each name its own address, directs all to one port, and counts the bytes read from each."""
 
     port: int
     names: list[str] = field(default_factory=list)
@@ -102,7 +102,7 @@ class Metered(httpcore.NetworkStream):
 
 @dataclass
 class Healthy:
-    """Somebody who fetches healthy pictures, one after the other, for as long as the others are busy."""
+    """A client that fetches valid pictures, one after the other, while the hostile ones are fetched."""
 
     images: ImageFetcher
     over: threading.Event = field(default_factory=threading.Event)
@@ -119,7 +119,7 @@ class Healthy:
 
     @contextmanager
     def ask_in_background(self) -> Iterator[None]:
-        """Fetch while the caller does something else."""
+        """Fetch until the block ends."""
         thread = threading.Thread(target=self.fetch)
         thread.start()
         try:
@@ -140,7 +140,7 @@ def run(_folder: Path, size: Size) -> Report:
     report = Report()
     seconds, most = (SECONDS, MOST_BYTES) if size.share >= 1 else (SHORT_SECONDS, SHORT_BYTES)
     settings = ImageSettings(allow_http=True, fetch_seconds=seconds, max_bytes=most)
-    with report.timed(), hosting() as port:
+    with report.timed(), run_host() as port:
         network = Network(port)
         with closing(ImageFetcher(settings, internet=NetworkAccess(network.look_up, network.dial))) as images:
             healthy, took, failed, lookups = Healthy(images), [], 0, 0
@@ -179,7 +179,7 @@ def control(_folder: Path, size: Size) -> Report:
         read[kind] = read_plainly(port, kind, seconds, 2 * most)
         took[kind] = round(time.monotonic() - started, 2)
 
-    with report.timed(), hosting() as port:
+    with report.timed(), run_host() as port:
         threads = [
             threading.Thread(target=ask, args=(kind, port), daemon=True) for kind in ("drip-body", "gigabyte")
         ]

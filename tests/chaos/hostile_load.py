@@ -1,4 +1,4 @@
-"""Hostile records and hostile requests beside healthy work: nothing stops, and each is told why it is refused."""
+"""Hostile records and requests beside valid ones: nothing stops, and each is refused with the reason."""
 
 import json
 import time
@@ -24,17 +24,17 @@ from tests.hostile.requests import hostile_requests
 COUNT, ROUNDS = 10_000, 10
 """Hostile ones in all, and in how many rounds."""
 A_SECOND = 25.0
-"""Hostile ones in a second: about an eighth of what two cores do. Each costs nearly what a healthy one does, and
-nobody is set aside here."""
+"""Hostile records a second: about an eighth of what two cores process. Each costs nearly as much as a valid one,
+and the limit of dead letters is off here."""
 ALONE_SECONDS = 10.0
 """How long healthy work is alone between two rounds."""
 LEAST_SHARE = 0.8
 OPEN_LIMIT = {"LOOKSTREAM_WORKER_DEAD_SHARE": "1", "LOOKSTREAM_WORKER_DEAD_IN_A_ROW": "1000000"}
-"""Their tenant would be set aside after fifty of them, as it should: here each one is to be refused."""
+"""By default the limit would delay their tenant after fifty of them; here each one must be refused."""
 DEATHS = 3
-"""Of one record, at most."""
+"""The most deaths of the worker for one record."""
 REFUSAL_SECONDS = 60.0
-"""How long after the last record all must have been told."""
+"""How long after the last record all refusals must be published."""
 WORKER_KILLED = "worker_killed"
 
 
@@ -44,7 +44,7 @@ def run_records(folder: Path, size: Size) -> Report:
 
 
 def control_records(folder: Path, size: Size) -> Report:
-    """The same with a worker that expects every record to be an event."""
+    """The same with a worker that crashes at a record that is no event."""
     return _run(folder, size, "tests.chaos.no_validation", hostile_records, item_load(), index_fleet, _outcomes)
 
 
@@ -54,12 +54,12 @@ def run_requests(folder: Path, size: Size) -> Report:
 
 
 def control_requests(folder: Path, size: Size) -> Report:
-    """The same with a worker that expects every record to be a request."""
+    """The same with a worker that crashes at a record that is no request."""
     return _run(folder, size, "tests.chaos.no_validation", hostile_requests, search_load(), query_fleet, _results)
 
 
 RefusalCodes = dict[str, set[str]]
-"""By the name of a record the codes with which it was refused."""
+"""The codes with which each record was refused, by its name."""
 
 
 def _run(
@@ -82,13 +82,13 @@ def _run(
 
         def disturb(number: int) -> None:
             sender.send(records[number * each : (number + 1) * each], each / A_SECOND)
-            fleet.look_after()
+            fleet.restart_ended_workers()
 
         with load.sustain(testbed.kafka):
             alone, disturbed = paces(load, rounds, ALONE_SECONDS, disturb)
         accepted = sender.accepted(records)
         codes_by_name = _wait_for_codes(accepted, lambda: read_codes(testbed))
-        deaths = list(fleet.ended_alone)
+        deaths = list(fleet.unexpected_ends)
         fleet.end()
         report.figures |= {"hostile": count, "of these refused by the broker itself": count - len(accepted)}
         _judge(report, accepted, codes_by_name, deaths)
@@ -104,7 +104,7 @@ def _run(
 def _judge(
     report: Report, accepted: Sequence[HostileRecord], codes_by_name: RefusalCodes, deaths: Sequence[str]
 ) -> None:
-    """Note how the workers fared, and which hostile ones were not told by their code."""
+    """Note the deaths of the workers, and the hostile records that were not refused with their code."""
     killers = sum(WORKER_KILLED in codes for codes in codes_by_name.values())
     report.expect_at_most("deaths of the worker, of records that are told so", len(deaths), DEATHS * killers)
     wrong = Counter(
@@ -127,7 +127,7 @@ def _unrefused(accepted: Sequence[HostileRecord], codes_by_name: RefusalCodes) -
 
 
 def _wait_for_codes(accepted: Sequence[HostileRecord], read: Callable[[], RefusalCodes]) -> RefusalCodes:
-    """What was told when the last of them was, or after a minute."""
+    """The refusals, once all are published, or after REFUSAL_SECONDS."""
     until = time.monotonic() + REFUSAL_SECONDS
     while _unrefused(accepted, codes_by_name := read()) and time.monotonic() < until:
         time.sleep(1)
@@ -135,7 +135,7 @@ def _wait_for_codes(accepted: Sequence[HostileRecord], read: Callable[[], Refusa
 
 
 def _name(record: HostileRecord) -> str:
-    """The name under which a record's end is told: none when its headers are what is wrong with it."""
+    """The name under which a record's refusal is published: "" when its headers are bad."""
     headers = dict(record.headers)
     name = headers.get(CORRELATION_ID) or headers.get("ce_id") or b""
     return "" if record.kind == "headers" else name.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Sends hostile records as they are, plain and compressed, and notes those that the broker refuses."""
+"""Sends hostile records unchanged, plain and compressed, and notes those that the broker refuses."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ LARGEST = 8_100_000
 
 
 class HostileSender:
-    """Two clients, one of which compresses, that take turns."""
+    """Sends by two clients in turn, one of which compresses."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         limits = {
@@ -54,5 +54,5 @@ class HostileSender:
         producer.poll(0)
 
     def accepted(self, records: Iterable[HostileRecord]) -> list[HostileRecord]:
-        """Those of all the records, in the order in which they were sent, that the broker has."""
+        """The records that the broker has accepted; `records` are all, in the order in which they were sent."""
         return [record for number, record in enumerate(records) if number not in self.refused]

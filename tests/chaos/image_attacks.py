@@ -1,4 +1,4 @@
-"""Image attacks: files that crash, bloat or stall decoders, and good pictures that look as ever beside them."""
+"""Image attacks: files that crash, bloat or stall decoders; the looks of good pictures must not change."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ from tests.fuzz.pictures import peak
 FLIPS = 5_000
 SECONDS = 5.0
 LATE_SECONDS = 0.5
-"""What a busy machine may take to notice the end."""
+"""Tolerance for the detection of a timeout."""
 WATCH_SECONDS = 0.01
 
 
@@ -45,7 +45,7 @@ FULL, SHORT = Form(17_000, 1 << 30, 100_000_000), Form(11_000, 384 << 20, 5_000_
 
 @dataclass
 class Watch:
-    """Looks at how large processes grow, in bytes; on Linux alone."""
+    """Watches the resident memory of processes, in bytes; on Linux only."""
 
     decoders: DecodePool
     most: int = 0
@@ -70,7 +70,7 @@ class Watch:
 
 @dataclass
 class Tally:
-    """What the files came to."""
+    """The results of the files."""
 
     files: int = 0
     bad_vectors: int = 0
@@ -93,7 +93,7 @@ class Tally:
 
 
 def run(_folder: Path, size: Size) -> Report:
-    """Every file with a good picture beside it, through what a worker looks with."""
+    """Embed every file together with a good picture, by the embedder of a worker."""
     report = Report()
     form = FULL if size.share >= 1 else SHORT
     limits, good, tally = DecodeLimits(max_pixels=form.pixels), healthy()["JPEG"], Tally()
@@ -129,7 +129,7 @@ def same(look: Look | Failure, expected: Look | Failure) -> bool:
 
 
 def control(_folder: Path, size: Size) -> Report:
-    """With the bounds on pixels and memory taken away, one bomb suffices."""
+    """One bomb without the limits of pixels and memory."""
     report = Report()
     form = FULL if size.share >= 1 else SHORT
     decoders = DecodePool(1, ProcessLimits(seconds=120, memory=1 << 40))

@@ -19,7 +19,7 @@ MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
 MOVE_SECONDS = 4.0
 SESSION_MS = 6_000
 AT_WORK_SECONDS = (0.05, 0.5)
-"""How long after a part of the events was sent a worker departs: in the midst of it, with luck."""
+"""How long after a part of the events was sent a worker departs: probably while it processes them."""
 
 
 def run(folder: Path, size: Size) -> Report:
@@ -59,7 +59,7 @@ def _run(folder: Path, size: Size, program: str) -> Report:
 
 
 def index_the_rest(testbed: Testbed, program: str = LOOKSTREAM) -> None:
-    """Have a last worker take what is left: late and repeated events change no item, so nobody waits for them."""
+    """Have a last worker process the rest: late and repeated events change no item, so no figure waits for them."""
     testbed.start_worker("index-last", program, LOOKSTREAM_WORKER_SLOT="last").drain()
 
 

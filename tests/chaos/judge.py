@@ -1,4 +1,4 @@
-"""The judge of chaos tests: compares what is there in the end with what a feed must come to."""
+"""The checks of chaos tests: they compare the final state of a system with the expected state of a feed."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from infra.qdrant.conditions import LIVE
 from infra.qdrant.point_ids import point_id
 from schemas.failures import Unavailable
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic
-from tests.chaos.feed import TENANT, Feed, Final
+from tests.chaos.feed import TENANT, ExpectedItem, Feed
 from tests.chaos.scenario import Report
 from tests.chaos.testbed import Testbed
 
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A record that was refused: where it lay, its event's id, and why."""
+    """A refused record: its position, its event's id, and the code."""
 
     partition: int
     offset: int
@@ -34,29 +34,29 @@ class DeadLetter:
 
     @property
     def position(self) -> tuple[int, int]:
-        """Where the record lay: its identity."""
+        """The position of the record, which identifies it."""
         return self.partition, self.offset
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the index differs from what it must hold."""
+    """The differences between the index and the expected state."""
 
     wrong: int
-    """Items that are there, but not as they must be."""
+    """Items that differ from the expected state."""
     missing: int
-    """Items that must be there, alive or as a tombstone, and are not."""
+    """Items that have no point, alive or tombstone."""
     stray: int
-    """Points alive that belong to no item that is alive, or to none of its pictures."""
+    """Live points that belong to no live item, or to none of its pictures."""
 
     @property
     def right(self) -> bool:
-        """Whether nothing differs."""
+        """Whether there is no difference."""
         return self.wrong + self.missing + self.stray == 0
 
 
 def compare(testbed: Testbed, feed: Feed) -> Verdict:
-    """Compare the index with the model; raises Unavailable while it is away."""
+    """Compare the index with the expected state; raises Unavailable while it does not answer."""
     wrong = missing = expected = 0
     items = list(feed.items)
     for start in range(0, len(items), PAGE):
@@ -73,7 +73,7 @@ def compare(testbed: Testbed, feed: Feed) -> Verdict:
     return Verdict(wrong, missing, max(0, testbed.index.count() - expected))
 
 
-def _agrees(final: Final, points: Sequence[object], has_vector: Sequence[bool]) -> bool:
+def _agrees(final: ExpectedItem, points: Sequence[object], has_vector: Sequence[bool]) -> bool:
     if not final.pictures:
         main = points[0]
         return isinstance(main, dict) and main["state"] != LIVE and main["revision"] == final.revision
@@ -86,7 +86,7 @@ def _agrees(final: Final, points: Sequence[object], has_vector: Sequence[bool]) 
 
 
 def is_caught_up(testbed: Testbed, feed: Feed) -> bool:
-    """Whether the index holds what it must; not while it is away."""
+    """Whether the index has the expected state; False while it does not answer."""
     try:
         return compare(testbed, feed).right
     except Unavailable:
@@ -94,7 +94,7 @@ def is_caught_up(testbed: Testbed, feed: Feed) -> bool:
 
 
 def catch_up(testbed: Testbed, feed: Feed, patience: float = PATIENCE_SECONDS) -> float:
-    """Seconds until the index holds what it must, or patience ends."""
+    """Seconds until the index has the expected state, at most about `patience`."""
     started = time.monotonic()
     while not is_caught_up(testbed, feed) and time.monotonic() - started < patience:
         time.sleep(0.3)
@@ -102,14 +102,14 @@ def catch_up(testbed: Testbed, feed: Feed, patience: float = PATIENCE_SECONDS) -
 
 
 def judge_items(report: Report, testbed: Testbed, feed: Feed) -> None:
-    """Note what became of a feed: in the index, among the dead letters, and in its outcomes."""
+    """Check the results of a feed: the index, the dead letters and the outcomes."""
     judge_index(report, testbed, feed)
     judge_dead_letters(report, testbed, feed)
     judge_outcomes(report, testbed, feed)
 
 
 def judge_index(report: Report, testbed: Testbed, feed: Feed) -> None:
-    """Note how the index differs from the model: it must not."""
+    """Check that the index has the expected state."""
     verdict = compare(testbed, feed)
     report.expect("wrong", verdict.wrong, 0)
     report.expect("missing", verdict.missing, 0)
@@ -117,7 +117,7 @@ def judge_index(report: Report, testbed: Testbed, feed: Feed) -> None:
 
 
 def judge_dead_letters(report: Report, testbed: Testbed, feed: Feed) -> None:
-    """Note the dead letters, each counted once by where its record lay: the bad events, and their codes."""
+    """Check that the bad events, and no others, are dead letters with their codes; each record counts once."""
     letters = dead_letters(testbed.kafka)
     unique = {letter.position: letter for letter in letters}
     found = {letter.event_id: letter.code for letter in unique.values()}
@@ -131,7 +131,7 @@ def judge_dead_letters(report: Report, testbed: Testbed, feed: Feed) -> None:
 
 
 def judge_outcomes(report: Report, testbed: Testbed, feed: Feed) -> None:
-    """Note whether every event has an outcome: one of a kind that it can have."""
+    """Check that every event has an outcome of a valid kind."""
     outcomes_by_event = outcomes(testbed.kafka)
     good = {id for id, kinds in outcomes_by_event.items() if kinds.keys() - {"item.rejected/1"}}
     refused = {id for id, kinds in outcomes_by_event.items() if "item.rejected/1" in kinds}
@@ -140,7 +140,7 @@ def judge_outcomes(report: Report, testbed: Testbed, feed: Feed) -> None:
 
 
 def outcomes(kafka: KafkaSettings) -> dict[str, Counter[str]]:
-    """For the id of each event the outcomes that it had, and how often."""
+    """The outcomes of each event, by its id, with their counts."""
     found: dict[str, Counter[str]] = {}
     for record in read_to_end(kafka, [ITEM_OUTCOMES]):
         body = json.loads(record.value or b"{}")

@@ -1,4 +1,4 @@
-"""Three nodes of Apache Kafka: one that leads is killed, again and again, under searches and item events."""
+"""Three nodes of Apache Kafka: leaders are killed, again and again, under searches and item events."""
 
 import random
 import time
@@ -20,12 +20,12 @@ from tests.kafka.apache import ApacheCluster, apache_cluster
 
 KILLS, SEARCHES_A_SECOND, EVENTS_A_SECOND, ITEMS = 20, 8.0, 20.0, 200
 DOWN_SECONDS = 8.0
-"""How long a node stays away: longer than the others need to notice."""
+"""How long a killed node stays down: longer than the others need to notice."""
 ROUND_SECONDS = 25.0
-"""About how long it takes until it is back, and in sync."""
+"""The approximate time until it is back and in sync."""
 LONGEST_SECONDS = 10.0
 FEW = 5
-"""Fewer kills are a small run, beside other tests that take the cores."""
+"""With fewer kills, a run is a short form that shares the cores with other tests."""
 FEW_DOWN_SECONDS = 30.0
 """In a small run a node stays away for so long, and no search may wait for longer: none waits for the node."""
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
@@ -120,8 +120,8 @@ def _kill_under_load(
         ):
             for number in range(kills):
                 killed.append(_kill_one(cluster, number, chance, down))
-                searchers.look_after()
-                indexers.look_after()
+                searchers.restart_ended_workers()
+                indexers.restart_ended_workers()
         wait_for_answers(log, DEADLINE_MS / 1000)
     both = searchable_items().joined(feed)
     report.figures["caught up at the end, seconds"] = catch_up(testbed, both)

@@ -1,4 +1,4 @@
-"""The embedded index is optimised again and again while it is written to, and its processes are killed at that."""
+"""The embedded index is optimised again and again during writes, and its processes are killed meanwhile."""
 
 import os
 import random
@@ -35,7 +35,7 @@ PAUSE_SECONDS = 0.02
 
 @dataclass
 class Model:
-    """What the index must hold: of each point its version and the seed of its vector; none when it was removed."""
+    """The expected index: the version of each point and the seed of its vector; None after a removal."""
 
     points: dict[int, tuple[int, int] | None] = field(default_factory=dict)
     version: int = 0
@@ -60,7 +60,7 @@ def vector_of(seed: int) -> Vector:
 
 
 class Writer(threading.Thread):
-    """Writes, changes and removes points without a pause, each until the index has acknowledged it."""
+    """Writes, changes and removes points without a pause; repeats each call until it is acknowledged."""
 
     def __init__(self, client: EmbeddedIndex, model: Model, seed: int) -> None:
         super().__init__(daemon=True)
@@ -71,7 +71,7 @@ class Writer(threading.Thread):
         self.timed = threading.Event()
 
     def run(self) -> None:
-        """Until `over` is set."""
+        """Write until `over` is set."""
         while not self.over.is_set():
             numbers = self._chance.sample(range(POINTS), BATCH)
             with self.model.lock:
@@ -87,14 +87,14 @@ class Writer(threading.Thread):
         """Write points anew."""
         version = self.model.next_version()
         points = [_point(number, version) for number in numbers]
-        _insist(lambda: self._client.upsert(points))
+        _write_until_acknowledged(lambda: self._client.upsert(points))
         self.model.points |= {number: (version, version * POINTS + number) for number in numbers}
 
     def patch(self, numbers: list[int]) -> None:
         """Change what is there."""
         version, there = self.model.next_version(), [n for n in numbers if self.model.points.get(n)]
         patches = [Patch(identity(n), {"version": version}) for n in there]
-        _insist(lambda: self._client.patch(patches))
+        _write_until_acknowledged(lambda: self._client.patch(patches))
         for number in there:
             if (known := self.model.points[number]) is not None:
                 self.model.points[number] = version, known[1]
@@ -102,11 +102,11 @@ class Writer(threading.Thread):
     def remove(self, numbers: list[int]) -> None:
         """Remove points."""
         version = self.model.next_version()
-        _insist(lambda: self._client.remove({identity(n): version for n in numbers}))
+        _write_until_acknowledged(lambda: self._client.remove({identity(n): version for n in numbers}))
         self.model.points |= dict.fromkeys(numbers)
 
     def search(self, numbers: list[int]) -> None:
-        """Look for something."""
+        """Search for a vector."""
         with suppress(Unavailable):
             self._client.search([SearchPlan(vector_of(numbers[0]), "t", included_keys=())])
 
@@ -126,7 +126,7 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     data, wrong = folder / "data", 0
     socket = address_of(data / "index")
     rounds = size.of(40, 2)
-    index = Victim(program, (str(data), str(socket), "0"), folder / "log")
+    index = OwnerProcess(program, (str(data), str(socket), "0"), folder / "log")
     client, other = (EmbeddedIndex(socket, PATIENCE_SECONDS) for _ in range(2))
     with report.timed():
         index.start(client)
@@ -138,7 +138,7 @@ def _run(folder: Path, size: Size, program: str) -> Report:
                     _optimise(client, data, writer)
                 else:
                     client.optimise()
-                    index.lose_one(chance, client)
+                    index.kill_one(chance, client)
                 wrong += _wrong(client, model)
     index.process.kill()
     report.expect("points that are not what was acknowledged last", wrong, 0)
@@ -147,7 +147,7 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     return report
 
 
-class Victim:
+class OwnerProcess:
     """The process that owns the index; it is started again when it has died."""
 
     def __init__(self, program: str, words: tuple[str, ...], log: Path) -> None:
@@ -159,7 +159,7 @@ class Victim:
         self.process = self._start()
         wait_for(lambda: _opened(client), "the index", self.process)
 
-    def lose_one(self, chance: random.Random, client: EmbeddedIndex) -> None:
+    def kill_one(self, chance: random.Random, client: EmbeddedIndex) -> None:
         """Some time later kill it, or one of its children."""
         time.sleep(chance.uniform(0, KILL_SECONDS))
         with suppress(ProcessLookupError):  # a child may have done its work meanwhile
@@ -210,7 +210,7 @@ def _opened(client: EmbeddedIndex) -> bool:
     return True
 
 
-def _insist(write: Callable[[], None]) -> None:
+def _write_until_acknowledged(write: Callable[[], None]) -> None:
     """Write until it is acknowledged: each write carries its condition, so it may be sent again."""
     until = time.monotonic() + ROUND_SECONDS
     while True:
@@ -223,7 +223,7 @@ def _insist(write: Callable[[], None]) -> None:
 
 
 def _wrong(client: EmbeddedIndex, model: Model) -> int:
-    """How many points are not what was acknowledged last."""
+    """The number of points that differ from their last acknowledged write."""
     with model.lock:
         ids = {number: identity(number) for number in model.points}
         stored = client.payloads(list(ids.values()), ["version"])

@@ -1,4 +1,4 @@
-"""Order: events in any order, cut into batches anywhere, repeated, and late by as much as a week."""
+"""Events in any order, in batches of any size, repeated, and up to a week late."""
 
 import logging
 import random
@@ -23,18 +23,18 @@ from tests.consumers.item_histories import KINDS, PICKS, SIZE, delete, delivered
 EVENTS, ITEMS = 20, 2
 """Of one history."""
 TOGETHER = 50
-"""Histories that are played side by side, so that batches are of a usual size."""
+"""Histories that are processed together, so that batches have a usual size."""
 BATCH = 64
 HOUR, WEEK = timedelta(hours=TOMBSTONE_COLLECTION_HOURS), timedelta(days=TOMBSTONE_DAYS)
 
 
 class UncheckedIndex(Shard):
-    """The embedded engine without the condition on versions, and as if nothing had been in it before."""
+    """The embedded engine without conditions on versions; to workers it looks empty."""
 
     _versions = count(1)
 
     def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Payload]:
-        """Nothing when it is asked in order to decide; what there is to whoever looks afterwards."""
+        """Empty for the keys that a worker reads to decide; the stored payloads for other keys."""
         return {} if tuple(keys) == KNOWN_KEYS else super().payloads(ids, keys)
 
     def upsert(self, points: Sequence[Point]) -> None:
@@ -59,7 +59,7 @@ class UncheckedIndex(Shard):
 
 @dataclass
 class Bench:
-    """A worker on a shard of its own, and a clock that can be moved."""
+    """A worker on its own shard, with a clock that a test sets."""
 
     shard: Shard
     chance: random.Random
@@ -74,7 +74,7 @@ class Bench:
             self.worker.take(events[start : start + BATCH])
 
     def wrong(self, events: Sequence[Event], items: Sequence[str]) -> int:
-        """How many of these items are not what the events say."""
+        """The number of items that differ from the model of their events."""
         required, found = expected(events), held(self.shard, items)
         return sum(found.get(item) != required.get(item) for item in items)
 

@@ -1,4 +1,4 @@
-"""The index and the broker go away, frozen or killed, while events come in."""
+"""The index and the broker are frozen or killed while events come in."""
 
 import random
 import time
@@ -11,19 +11,19 @@ from tests.chaos.feed import Feed, Mix, write_feed
 from tests.chaos.judge import PATIENCE_SECONDS, catch_up, judge_items
 from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
-from tests.chaos.search_requests import Supervised, as_record, judge_answers, read_answers, write_request
+from tests.chaos.search_requests import SupervisedWorker, as_record, judge_answers, read_answers, write_request
 from tests.chaos.sender import Sender
 from tests.chaos.testbed import LOOKSTREAM, Testbed, open_testbed
 
 HASTY = "tests.chaos.commit_before_write"
 MIX = Mix(late=0.1, duplicated=0.1, deleted=0.15)
 PER_SECOND = 100
-"""Events that come in while the index is frozen: what has queued up must be done in CATCH_UP_SECONDS."""
+"""Events sent while the index is frozen: the queue must be processed within CATCH_UP_SECONDS."""
 CATCH_UP_SECONDS = 30.0
 AGAIN_SECONDS = 10.0
-"""What queued up while the broker was frozen takes as long as it takes; but work on it must begin."""
+"""How soon after a freeze of the broker work on its queue must begin; how long it takes is not limited."""
 PATIENT = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(LOCAL_SESSION_MS)}
-"""As `lookstream up` has it: a broker that stops for a second throws nobody out of a group."""
+"""The session timeout of `lookstream up`: a worker stays a member when the broker stops for a second."""
 SEARCH_MS = 20_000
 """The deadline of searches: those that wait for a frozen broker longer than that are answered `expired`."""
 
@@ -94,7 +94,7 @@ def _broker_run(folder: Path, size: Size, program: str) -> Report:
     requests = [as_record(write_request(n, SEARCH_MS)) for n in range(count)]
     with report.timed(), open_testbed(folder, **PATIENT) as testbed:
         sender, worker = Sender(testbed.kafka), testbed.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
-        searcher = Supervised(testbed, "q")
+        searcher = SupervisedWorker(testbed, "q")
         seconds, queued = short * 2.5 + long, size.of(2_000, 400)
         with sender.spread(feed.records[: -2 * queued], seconds), Sender(testbed.kafka).spread(requests, seconds):
             for _ in range(short):
@@ -123,7 +123,7 @@ def _freeze_broker(testbed: Testbed, seconds: float) -> None:
 
 
 def _next_outcome(testbed: Testbed) -> float:
-    """Seconds from now until a worker tells what became of an event."""
+    """Seconds from now until the next outcome of an event."""
     now, reader = time.time(), TopicReader(testbed.kafka, ITEM_OUTCOMES)
     try:
         while time.time() - now < PATIENCE_SECONDS:

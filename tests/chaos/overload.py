@@ -1,4 +1,4 @@
-"""Ten times more searches than the worker can do: each is answered, in time or with the truth."""
+"""Ten times more searches than the worker's capacity: each is answered, in time or as too late."""
 
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A fifth of the events is bad, in twenty ways; the others must not suffer."""
+"""A fifth of the events is bad, in twenty ways; the good ones must not be slower."""
 
 import json
 from contextlib import suppress
@@ -14,7 +14,7 @@ from tests.chaos.sender import Sender
 from tests.chaos.testbed import Testbed, open_testbed
 
 HIGH_LIMITS = {"LOOKSTREAM_WORKER_DEAD_SHARE": "0.5", "LOOKSTREAM_WORKER_DEAD_IN_A_ROW": "500"}
-"""A fifth of bad events would otherwise have their tenant set aside, as it should."""
+"""By default, a fifth of bad events would delay their tenant."""
 LEAST_SHARE = 0.8
 """Of the good events in a second that come without bad ones."""
 

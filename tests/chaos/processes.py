@@ -1,4 +1,4 @@
-"""Child processes of chaos tests: they are frozen, let go on, killed, ended, and their memory is read."""
+"""Child processes of chaos tests, which can be frozen, resumed, killed and ended; their memory can be read."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ class Process:
         return max(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def open_files(self) -> int:
-        """How many file descriptors the one among it and its children holds that holds most."""
+        """The number of file descriptors of the process that has most, among it and its children."""
         return max(len(os.listdir(f"/proc/{pid}/fd")) for pid in family(self.pid))
 
     def signal(self, what: signal.Signals) -> None:
@@ -51,12 +51,12 @@ class Process:
         self._child.join()
 
     def freeze(self) -> None:
-        """Stop it and its children in their tracks."""
+        """Freeze it and its children by SIGSTOP."""
         for pid in family(self.pid):
             os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let them go on as if nothing had happened."""
+        """Resume it and its children by SIGCONT."""
         for pid in family(self.pid):
             os.kill(pid, signal.SIGCONT)
 
@@ -74,10 +74,10 @@ class Process:
         """Wait until it ends; its exit code."""
         self._child.join(seconds)
         if self.code is None:
-            raise TimeoutError(f"process {self._child.pid} ran on after {seconds} s\n{self.last_words()}")
+            raise TimeoutError(f"process {self._child.pid} ran on after {seconds} s\n{self.log_tail()}")
         return self.code
 
-    def last_words(self, length: int = 2_000) -> str:
+    def log_tail(self, length: int = 2_000) -> str:
         """The end of its log."""
         return self.log.read_text(errors="replace")[-length:] if self.log.exists() else "(no log)"
 
@@ -99,7 +99,7 @@ def wait_for(
     while not condition():
         ended = child is not None and child.code is not None
         if ended or time.monotonic() > until:
-            words = child.last_words() if child else ""
+            words = child.log_tail() if child else ""
             how = f"it ended with exit code {child.code}" if child and ended else f"not in {seconds:.0f} s"
             raise TimeoutError(f"waited for {what}: {how}\n{words}")
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Errors in logs that nobody has named: traces, and exceptions of the Kafka client as they are."""
+"""Unhandled errors in logs: traces, and raw exceptions of the Kafka client."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A sick host of pictures beside healthy traffic: what can be had is indexed, and nobody else waits for it."""
+"""A faulty picture host beside valid items: its available pictures are indexed, and no other item waits for it."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic
 from tests.chaos.feed import draw
 from tests.chaos.processes import wait_for
 from tests.chaos.scenario import Report, Scenario, Size
-from tests.chaos.sick_host import FINE, MISSING, ailments, sick_host
+from tests.chaos.sick_host import FINE, MISSING, draw_failures, sick_host
 from tests.chaos.testbed import Testbed, open_testbed
 
 FETCH = {
@@ -39,7 +39,7 @@ def control(folder: Path, size: Size) -> Report:
 def _run(folder: Path, size: Size, program: str = "tests.chaos.short_delays") -> Report:
     report, count = Report(), size.of(2_000, least=100)
     names = [f"sick-{n}" for n in range(count)]
-    kinds = dict(zip(names, ailments(count, size.seed), strict=True))
+    kinds = dict(zip(names, draw_failures(count, size.seed), strict=True))
     with report.timed():
         healthy_seconds, _, _ = _index(folder / "healthy", dict.fromkeys(names, FINE), "tests.chaos.short_delays")
         sick_seconds, outcomes, letters = _index(folder / "sick", kinds, program)

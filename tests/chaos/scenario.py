@@ -32,12 +32,12 @@ class Size:
 
 @dataclass
 class Report:
-    """What a run came to: what was promised with what was seen, and figures for people."""
+    """The result of a run: broken promises, and figures for people."""
 
     broken: list[str] = field(default_factory=list)
     """A sentence for each promise that was not kept; empty when all were."""
     error: str = ""
-    """What ended the run before it came to anything: that proves nothing of a control."""
+    """The error that ended the run early; it does not count as a control's broken promise."""
     figures: dict[str, float | int | str] = field(default_factory=dict)
     seconds: float = 0.0
 

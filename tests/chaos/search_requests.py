@@ -68,7 +68,7 @@ def start_query(
     return worker
 
 
-class Supervised:
+class SupervisedWorker:
     """A query worker that is restarted whenever it ends, as `lookstream up` does.
 
     A worker ends by itself when the outcome of a transaction stays unknown: only a new producer can find it out.

@@ -1,4 +1,4 @@
-"""Canary secrets in every setting and address, errors of every kind: what people and programs read holds none."""
+"""Canary secrets in every setting and address, and errors of every kind: no output may contain a canary."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ from tests.chaos.scenario import Report, Scenario, Size
 from tests.end_to_end.system import LOOKSTREAM, ROOT, System, make_environment
 
 CANARY = "canary"
-"""The word in every secret; it stands nowhere else."""
+"""The word in every secret; it occurs nowhere else."""
 SETTINGS = {
     "LOOKSTREAM_KAFKA_SASL_PASSWORD": f"{CANARY}-sasl p@ss/\"w'",
     "LOOKSTREAM_KAFKA_SSL_KEY_PASSWORD": f"{CANARY}-key",
@@ -100,13 +100,13 @@ def picture_host() -> Iterator[str]:
 
 @dataclass
 class CanaryCount:
-    """How many canaries there are in what people and programs read, by where they read it."""
+    """The number of canaries in outputs, by the place of the output."""
 
     canaries: Counter[str] = field(default_factory=Counter)
     characters: Counter[str] = field(default_factory=Counter)
 
     def add(self, where: str, *texts: str | bytes | None) -> None:
-        """Note what stands somewhere."""
+        """Count the canaries in the texts of a place."""
         for text in filter(None, texts):
             self.canaries[where] += text.count(CANARY) if isinstance(text, str) else text.count(CANARY.encode())
             self.characters[where] += len(text)
@@ -119,7 +119,7 @@ class CanaryCount:
 
 
 def bad_values(host: str) -> dict[str, bytes]:
-    """Values of item events that fail, each in a way of its own, by item id."""
+    """Values of item events, by item id, that fail in different ways."""
 
     def item(name: str, **image: str) -> bytes:
         return json.dumps({"schema": "item.upserted/1", "item_id": name, "revision": 1, "images": [image]}).encode()
@@ -152,8 +152,8 @@ def bad_values(host: str) -> dict[str, bytes]:
     return values
 
 
-def provoke(kafka: KafkaSettings, host: str) -> int:
-    """Send everything that fails; how many dead letters come of it soon."""
+def send_failing_events(kafka: KafkaSettings, host: str) -> int:
+    """Send all failing events; the number of dead letters that follow soon."""
     values, sink = bad_values(host), EventSink(kafka)
     headers: dict[str, bytes | None] = {
         "authorization": f"Bearer {CANARY}-token".encode(),
@@ -178,8 +178,8 @@ def provoke(kafka: KafkaSettings, host: str) -> int:
     return len(values) + 1 + len(searches) - len(("broken", "bucket"))  # those two are tried for minutes
 
 
-def look(system: System, kafka: KafkaSettings, leaks: CanaryCount) -> None:
-    """Read all that a running system says."""
+def read_outputs(system: System, kafka: KafkaSettings, leaks: CanaryCount) -> None:
+    """Read all outputs of a running system."""
     for topic in (ITEM_OUTCOMES, SEARCH_RESULTS):
         leaks.add(topic, *(record.value for record in read_to_end(kafka, [topic])))
     for record in read_to_end(kafka, [dead_letter_topic(topic) for topic in (*ITEM_TOPICS, SEARCH_REQUESTS)]):
@@ -200,7 +200,7 @@ def look(system: System, kafka: KafkaSettings, leaks: CanaryCount) -> None:
         leaks.add("`dead-letters show`", printed.stdout, printed.stderr)
 
 
-def complain(environment: Mapping[str, str], leaks: CanaryCount) -> None:
+def run_failing_commands(environment: Mapping[str, str], leaks: CanaryCount) -> None:
     """Commands that fail, with secrets in addresses of the settings."""
     qdrant = {"LOOKSTREAM_QDRANT_URL": f"http://ana:{CANARY}-url@127.0.0.1:1"}
     wrong = {"LOOKSTREAM_KAFKA_FETCH_WAIT_MS": f"https://ana:{CANARY}@b"}
@@ -217,8 +217,8 @@ def complain(environment: Mapping[str, str], leaks: CanaryCount) -> None:
         leaks.add("errors of commands", done.stdout, done.stderr)
 
 
-def look_at_files(data: Path, leaks: CanaryCount) -> None:
-    """Every file of the data folder; of kept letters all but the original bytes, which are kept as they came."""
+def read_files(data: Path, leaks: CanaryCount) -> None:
+    """Read every file of the data folder; of stored dead letters not the original bytes, which may hold secrets."""
     for path in sorted(path for path in data.rglob("*") if path.is_file()):
         if path.name != "dead-letters.jsonl":
             leaks.add("files", path.read_bytes())
@@ -229,7 +229,7 @@ def look_at_files(data: Path, leaks: CanaryCount) -> None:
             leaks.add("kept letters", *(str(letter[name]) for name in letter.keys() - {"key", "value", "headers"}))
 
 
-def go(folder: Path, code: str) -> Report:
+def run_system(folder: Path, code: str) -> Report:
     """Start a system, make everything fail, and read all that it says; `code` runs at the start of each Python."""
     report, leaks, data = Report(), CanaryCount(), folder / "data"
     start = folder / "start"
@@ -256,14 +256,14 @@ def go(folder: Path, code: str) -> Report:
         system = System(data, make_environment(data, {**SETTINGS, **own, **broker})).start()
         try:
             kafka = second_kafka(system)
-            letters = provoke(kafka, host)
+            letters = send_failing_events(kafka, host)
             system.wait_for(lambda: dead(kafka) >= letters, "the dead letters", PATIENCE)
-            look(system, kafka, leaks)
-            complain(system.environment, leaks)
+            read_outputs(system, kafka, leaks)
+            run_failing_commands(system.environment, leaks)
         finally:
             system.stop()
         leaks.add("log", system.log.read_text())
-        look_at_files(data, leaks)
+        read_files(data, leaks)
         report.expect("the worker crashed with a trace", "a bug of ours" in system.log.read_text(), True)
     leaks.judge(report)
     return report
@@ -275,12 +275,12 @@ def dead(kafka: KafkaSettings) -> int:
 
 def run(folder: Path, _size: Size) -> Report:
     """The system as it is, but for the bug."""
-    return go(folder, AT_START)
+    return run_system(folder, AT_START)
 
 
 def control(folder: Path, _size: Size) -> Report:
     """The same without redaction."""
-    return go(folder, UNGUARDED + AT_START)
+    return run_system(folder, UNGUARDED + AT_START)
 
 
 SCENARIO = Scenario(

@@ -1,4 +1,4 @@
-"""A host of pictures that is sick: some fail for a while, some hang, some are not there."""
+"""A faulty picture host: some pictures fail for a while, some hang, some are missing."""
 
 import random
 import threading
@@ -15,8 +15,8 @@ SHARES = {BUSY: 0.3, HANGING: 0.1, MISSING: 0.05}
 HANG_SECONDS = 15.0
 
 
-def ailments(count: int, seed: int) -> list[str]:
-    """What each of so many pictures suffers from."""
+def draw_failures(count: int, seed: int) -> list[str]:
+    """Draw the failure of each of so many pictures."""
     sick = [kind for kind, share in SHARES.items() for _ in range(round(share * count))]
     kinds = [*sick, *[FINE] * (count - len(sick))]
     random.Random(seed).shuffle(kinds)

@@ -1,4 +1,4 @@
-"""Workers are asked to stop at random moments under load."""
+"""Workers get SIGTERM at random times under load."""
 
 import random
 import time

@@ -1,7 +1,7 @@
-"""A quarter of an hour of everything at once: events, searches, and a fault at any moment.
+"""Fifteen minutes of events and searches at once, with faults at random times.
 
-Of two index workers and two query workers one each is killed now and then; the others live through all of it, and
-are watched: they must hold no more memory and no more files at the end than at the beginning.
+Of two index workers and of two query workers, one each is killed at random. The others run to the end: they must
+not hold more memory or more files at the end than at the beginning.
 
 Second answers are forgiven for one batch of each query worker that is killed. The local broker shows, once the
 worker's name is taken again, what a transaction had left open (Tansu 0.6.0, DECISIONS.md), and by then the other
@@ -60,15 +60,15 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     feed = write_feed(size.of(EVENTS), size.of(ITEMS), size.seed, MIX)
     requests = [as_record(write_request(n, SEARCH_MS)) for n in range(searches_sent)]
     with report.timed(), open_testbed(folder, LOOKSTREAM_IMAGES_ROOTS=image_roots(folder)) as testbed:
-        cast = Cast(testbed, feed, program)
+        faulty = SoakSystem(testbed, feed, program)
         events, searches = Sender(testbed.kafka), Sender(testbed.kafka)
-        with cast.watched() as watch, searches.spread(requests, seconds), events.spread(feed.records, seconds):
-            struck = _strike(cast, random.Random(size.seed), seconds)
+        with faulty.watched() as watch, searches.spread(requests, seconds), events.spread(feed.records, seconds):
+            struck = _inject_faults(faulty, random.Random(size.seed), seconds)
         report.figures["caught up at the end, seconds"] = catch_up(testbed, feed)
         answers = read_answers(testbed, searches_sent)
         judge_items(report, testbed, feed)
         judge_answers(report, answers, searches_sent, struck[QUERY_KILLED] * WorkerSettings().search_records)
-        report.expect("exit codes", str([worker.end() for worker in cast.workers()]), "[0, 0, 0, 0]")
+        report.expect("exit codes", str([worker.end() for worker in faulty.workers()]), "[0, 0, 0, 0]")
     for name, growth in watch.growths(seconds * WARM_SHARE).items():
         report.expect_at_most(f"growth of {name}, % a minute", growth, MOST_GROWTH)
     report.figures |= {
@@ -78,8 +78,8 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     return report
 
 
-class Cast:
-    """Who plays: workers that may be killed, and workers that must live."""
+class SoakSystem:
+    """The workers that may be killed, and those that must survive."""
 
     def __init__(self, testbed: Testbed, feed: Feed, program: str) -> None:
         self._world = testbed
@@ -93,7 +93,7 @@ class Cast:
         }
 
     def faults(self) -> dict[str, Callable[[], None]]:
-        """What may happen to them, by name."""
+        """The faults, by name."""
         return {
             "index worker killed": self._kill_index_worker,
             QUERY_KILLED: self._kill_query_worker,
@@ -104,12 +104,12 @@ class Cast:
         }
 
     def workers(self) -> Sequence[Process]:
-        """Those that run now."""
+        """The workers that run now."""
         return [self._index, self._query, *self.survivors.values()]
 
     @contextmanager
     def watched(self) -> Iterator["Watch"]:
-        """Look at the survivors all the while."""
+        """Sample memory and files of the surviving workers until the block ends."""
         watch, over = Watch(self.survivors), threading.Event()
         thread = threading.Thread(target=watch.look, args=(over,), daemon=True)
         thread.start()
@@ -162,7 +162,7 @@ class Watch:
     samples: dict[str, list[float]] = field(default_factory=dict)
 
     def look(self, over: threading.Event) -> None:
-        """Every few seconds, until it is over."""
+        """Take a sample every few seconds until `over` is set."""
         started = time.monotonic()
         while not over.wait(LOOK_SECONDS):
             self.minutes.append((time.monotonic() - started) / 60)
@@ -182,9 +182,9 @@ def _slope(minutes: "np.typing.NDArray[np.float64]", values: "np.typing.NDArray[
     return round(100 * float(np.polyfit(minutes, values, 1)[0]) / float(values.mean()), 2)
 
 
-def _strike(cast: Cast, chance: random.Random, seconds: float) -> Counter[str]:
-    """Let faults strike for a while: all kinds in turn, in an order that is drawn anew each time."""
-    started, struck, faults = time.monotonic(), Counter[str](), cast.faults()
+def _inject_faults(faulty: SoakSystem, chance: random.Random, seconds: float) -> Counter[str]:
+    """Inject faults for `seconds`: all kinds, in a new random order each time."""
+    started, struck, faults = time.monotonic(), Counter[str](), faulty.faults()
     deck: list[str] = []
     while (passed := time.monotonic() - started) < seconds:
         time.sleep(TICK_SECONDS - passed % TICK_SECONDS)

@@ -1,4 +1,4 @@
-"""SSRF: events that name our own network in every known way, and a loopback listener that none may reach."""
+"""SSRF: picture URLs that lead to our own network in every known way; none may reach a loopback listener."""
 
 import socket
 import threading
@@ -90,13 +90,13 @@ class Names:
 
 @dataclass
 class Canary:
-    """What stands where nobody may connect to, and counts who did."""
+    """The listener that no download may reach; it counts connections."""
 
     connections: int = 0
 
 
 @contextmanager
-def listening(attend: Callable[[socket.socket], None]) -> Iterator[int]:
+def listen(attend: Callable[[socket.socket], None]) -> Iterator[int]:
     """A listener on loopback; its port."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
 
@@ -114,7 +114,7 @@ def listening(attend: Callable[[socket.socket], None]) -> Iterator[int]:
         thread.join()
 
 
-def attend_as_good_host(caller: socket.socket) -> None:
+def serve_picture(caller: socket.socket) -> None:
     """Answer with a picture, or send further: /chain/4/2 is two good hosts before the end of the fifth chain."""
     path = caller.recv(65_536).decode("latin-1").split(" ")[1]
     answer = f"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: {len(PICTURE)}\r\n"
@@ -127,7 +127,7 @@ def attend_as_good_host(caller: socket.socket) -> None:
 
 @dataclass
 class Probe:
-    """Fetches as a worker does; good addresses lead to a good host, all others to the canary."""
+    """Fetches as a worker does; public addresses lead to a good host, all others to the canary."""
 
     images: ImageFetcher
     names: Names
@@ -144,14 +144,14 @@ class Probe:
 
 
 @contextmanager
-def probing(allow_hosts: Sequence[str]) -> Iterator[Probe]:
+def open_probe(allow_hosts: Sequence[str]) -> Iterator[Probe]:
     """A Probe for whom these hosts need not be public."""
     names, canary = Names(), Canary()
 
-    def attend_as_canary(_: socket.socket) -> None:
+    def serve_canary(_: socket.socket) -> None:
         canary.connections += 1
 
-    with listening(attend_as_good_host) as good, listening(attend_as_canary) as bad:
+    with listen(serve_picture) as good, listen(serve_canary) as bad:
 
         def divert(address: str, _port: int, seconds: float | None) -> httpcore.NetworkStream:
             return dial("127.0.0.1", good if address in GOOD else bad, seconds)
@@ -165,7 +165,7 @@ def attack(size: Size, allow_hosts: Sequence[str]) -> Report:
     """Try every way in."""
     report = Report()
     rounds = size.of(REBOUND, 20)
-    with report.timed(), probing(allow_hosts) as probe:
+    with report.timed(), open_probe(allow_hosts) as probe:
         ways = {
             "addresses": [
                 f"http://{kind}-{n}.test/a" for n in range(len(BAD.split())) for kind in ("bad", "first", "last")
@@ -191,7 +191,7 @@ def run(_folder: Path, size: Size) -> Report:
 
 
 def control(_folder: Path, size: Size) -> Report:
-    """With the judgement taken away, by its own setting: the canary is reached."""
+    """Without the check of addresses, switched off by its setting: the canary is reached."""
     return attack(size, (".test", "localhost", "127.0.0.1", "::1", "::ffff:127.0.0.1", *ENCODED))
 
 

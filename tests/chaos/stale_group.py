@@ -1,7 +1,7 @@
-"""A control: `lookstream` whose workers ask once what their group is, at the first batch; takes the same words.
+"""A control: `lookstream` whose workers read the metadata of their group once, at the first batch. Same arguments.
 
-A worker that asks anew with each batch is refused its commit after a rebalance, does the batch again, and loses
-nothing: it is only later. One that never asks again commits nothing any more.
+After a rebalance the commit of a batch fails. A worker that reads the metadata for each batch repeats the batch and
+loses nothing. A worker that never reads it again can no longer commit.
 """
 
 from unittest.mock import patch
@@ -12,19 +12,19 @@ from lookstream.__main__ import main
 
 
 class StaleGroup(EventSource):
-    """A source that tells of its group what was so when it gave out the first records."""
+    """A source that always returns the group metadata of the time of its first records."""
 
     _then: object = None
 
     def poll_batch(self, limit: int, seconds: float, idle_seconds: float = 0.2) -> Batch:
-        """Records."""
+        """Read a batch; the first one with records fixes the metadata."""
         batch = super().poll_batch(limit, seconds, idle_seconds)
         if batch.records and self._then is None:
             self._then = super().group_metadata()
         return batch
 
     def group_metadata(self) -> object:
-        """How the group was then."""
+        """The metadata at the first records."""
         return self._then or super().group_metadata()
 
 

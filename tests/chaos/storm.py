@@ -64,16 +64,16 @@ MORE = Storm(least=2, most=4, partitions=4)
 
 
 @dataclass(frozen=True)
-class Weathered:
-    """What came of a storm."""
+class StormResult:
+    """The result of a storm."""
 
     report: Report
     moves: list[Move]
     pauses: list[Pause]
 
 
-def run_storm(folder: Path, storm: Storm) -> Weathered:
-    """Ask while workers come and go; what came of it."""
+def run_storm(folder: Path, storm: Storm) -> StormResult:
+    """Send searches while workers come and go."""
     report, log = Report(), AnswerLog(storm.partitions)
     seconds = storm.searches / storm.rate
     plan = Plan(storm.moves, seconds, storm.least, storm.most, storm.session_ms / 1000, storm.apart)
@@ -96,7 +96,7 @@ def run_storm(folder: Path, storm: Storm) -> Weathered:
     pauses = pauses_of(log, fleet.moves, storm.session_ms / 1000)
     judge_pauses(report, pauses, is_timed=storm.is_timed)
     judge_fleet(report, fleet, folder)
-    return Weathered(report, fleet.moves, pauses)
+    return StormResult(report, fleet.moves, pauses)
 
 
 def query_fleet(testbed: Testbed, program: str = LOOKSTREAM) -> Fleet:
@@ -119,7 +119,7 @@ def query_fleet(testbed: Testbed, program: str = LOOKSTREAM) -> Fleet:
 def judge_fleet(report: Report, fleet: Fleet, folder: Path, kind: str = "query") -> None:
     """Note how many moves there were, and how the workers ended."""
     report.figures[f"moves of {kind} workers"] = len(fleet.moves)
-    report.expect(f"{kind} workers that ended by themselves", ", ".join(fleet.ended_alone) or "none", "none")
+    report.expect(f"{kind} workers that ended by themselves", ", ".join(fleet.unexpected_ends) or "none", "none")
     report.expect(f"{kind} workers that were not ready in time", len(fleet.never_ready), 0)
     report.expect(f"exit codes of {kind} workers", str(sorted(set(fleet.exit_codes))), "[0]")
     report.expect("raw errors in the logs", count_raw_errors(folder), 0)

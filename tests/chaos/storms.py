@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.brokers import Kind, brokers_of
-from tests.chaos.storm import CONTROL, Storm, Weathered, run_storm
+from tests.chaos.storm import CONTROL, Storm, StormResult, run_storm
 from tests.chaos.testbed import LOOKSTREAM
 
 Protocol = Literal["classic", "consumer"]
@@ -45,25 +45,25 @@ def main(
     program = CONTROL if control else LOOKSTREAM
     storm = Storm(searches, rate, moves, least, most, session_ms, partitions, program, settings, seed)
     with brokers_of(kafka), nullcontext(keep) if keep else tempfile.TemporaryDirectory() as folder:
-        weathered = run_storm(Path(folder) / "storm", storm)
-    Console(width=None if sys.stdout.isatty() else 160).print(_table(weathered))
+        result = run_storm(Path(folder) / "storm", storm)
+    Console(width=None if sys.stdout.isatty() else 160).print(_table(result))
     if report is not None:
-        report.write_text(json.dumps(_as_json(storm, kafka, weathered), indent=1) + "\n")
-    sys.exit(0 if weathered.report.holds else 1)
+        report.write_text(json.dumps(_as_json(storm, kafka, result), indent=1) + "\n")
+    sys.exit(0 if result.report.holds else 1)
 
 
-def _table(weathered: Weathered) -> Table:
-    broken = "; ".join(weathered.report.broken)
+def _table(result: StormResult) -> Table:
+    broken = "; ".join(result.report.broken)
     table = Table("what", "seen", title="storm of searches", caption=f"BROKEN: {broken}" if broken else "kept")
-    for name, value in weathered.report.figures.items():
+    for name, value in result.report.figures.items():
         table.add_row(name, str(value))
     return table
 
 
-def _as_json(storm: Storm, kafka: Kind, weathered: Weathered) -> dict[str, Any]:
-    moves, pauses = map(asdict, weathered.moves), map(asdict, weathered.pauses)
+def _as_json(storm: Storm, kafka: Kind, result: StormResult) -> dict[str, Any]:
+    moves, pauses = map(asdict, result.moves), map(asdict, result.pauses)
     return {
-        "kafka": kafka, "storm": asdict(storm), **asdict(weathered.report), "moves": [*moves], "pauses": [*pauses]
+        "kafka": kafka, "storm": asdict(storm), **asdict(result.report), "moves": [*moves], "pauses": [*pauses]
     }  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def _run(folder: Path, faults: Sequence[str], size: Size, patience: float) -> Re
             system.start()
             for part, fault in zip(feed.parts, faults, strict=True):
                 system.run("ingest", "catalog", part, "--image-root", feed.folder)
-                _strike(system, fault, broker)
+                _inject_fault(system, fault, broker)
             _judge(report, system, feed, size, patience)
         finally:
             system.stop()
@@ -81,7 +81,7 @@ def _judge(report: Report, system: System, feed: Feed, size: Size, patience: flo
     report.expect("found first by their own pictures", first, len(chosen))
 
 
-def _strike(system: System, fault: str, broker: Broker | None) -> None:
+def _inject_fault(system: System, fault: str, broker: Broker | None) -> None:
     """Freeze the broker for a while, or kill another part and wait until the supervisor has replaced it."""
     if fault == FREEZE_BROKER:
         _freeze_broker(system, broker)
@@ -106,7 +106,7 @@ def _freeze_broker(system: System, broker: Broker | None) -> None:
 
 
 def _lose_items(broker: Broker) -> None:
-    """Do to a broker that keeps its topics on a disk what its death does to one that keeps them in memory."""
+    """Delete the topic: the effect that the death of a broker has when topics are in its memory."""
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     for deleted in admin.delete_topics([CATALOG_ITEMS]).values():
         deleted.result()

@@ -1,4 +1,4 @@
-"""`lookstream` whose gateway has no limits but uvicorn's own, and parses whatever comes, where it comes."""
+"""`lookstream` whose gateway has only uvicorn's own limits, and parses bodies of any size on the event loop."""
 
 import json
 from collections.abc import AsyncIterator

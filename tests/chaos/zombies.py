@@ -1,11 +1,11 @@
-"""A worker is frozen until another has taken its place, and then goes on with what it had in hand."""
+"""A worker is frozen until another has taken its place, and then continues with its old batch."""
 
 import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.chaos.feed import Author, Mix
+from tests.chaos.feed import EventWriter, Mix
 from tests.chaos.judge import compare, is_caught_up, judge_dead_letters, judge_index
 from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
@@ -18,7 +18,7 @@ FIRST, LATER = 2, 1
 MIX = Mix(deleted=0.15, new_picture=1.0)
 """Pictures that are always new keep a worker busy between reading an item and writing it."""
 FROZEN_AFTER_SECONDS = (0.05, 0.5)
-"""When a worker is frozen after it was given work: between reading an item and writing it, with luck."""
+"""When a worker is frozen after it was given work: probably between the read of an item and its write."""
 TAKEOVER_SECONDS = SESSION_MS / 1000 / 2
 """Where the frozen worker had work, it takes longer than this until another has done it."""
 QUICK = {"LOOKSTREAM_KAFKA_ASSIGNMENT": "range"}
@@ -40,30 +40,30 @@ def control(folder: Path, size: Size) -> Report:
 def _run(folder: Path, size: Size, program: str) -> Report:
     report, chance = Report(), random.Random(size.seed)
     target, takeovers, rounds, stale = size.of(50), 0, 0, 0
-    author = Author(size.seed, MIX)
+    writer = EventWriter(size.seed, MIX)
     with report.timed(), open_testbed(folder, **QUICK) as testbed:
         sender = Sender(testbed.kafka)
         workers = [testbed.start_worker(f"worker-{n}", program) for n in range(2)]
         while takeovers < target and rounds < 2 * target:
-            waited = _round(testbed, sender, author, workers[rounds % 2], chance.uniform(*FROZEN_AFTER_SECONDS))
-            stale += compare(testbed, author.feed).wrong
+            waited = _round(testbed, sender, writer, workers[rounds % 2], chance.uniform(*FROZEN_AFTER_SECONDS))
+            stale += compare(testbed, writer.feed).wrong
             takeovers += waited > TAKEOVER_SECONDS
             rounds += 1
         report.expect("stale overwrites", stale, 0)
         report.expect_at_least("takeovers", takeovers, target)
-        _judge(report, testbed, author, workers)
-    report.figures |= {"rounds": rounds, "events": len(author.feed.events)}
+        _judge(report, testbed, writer, workers)
+    report.figures |= {"rounds": rounds, "events": len(writer.feed.events)}
     return report
 
 
-def _round(testbed: Testbed, sender: Sender, author: Author, zombie: Process, seconds: float) -> float:
+def _round(testbed: Testbed, sender: Sender, writer: EventWriter, zombie: Process, seconds: float) -> float:
     """Freeze a worker so many seconds after it was given work; how long another takes to do all of it."""
-    sender.send([author.event(item) for _ in range(FIRST) for item in ITEMS])
+    sender.send([writer.event(item) for _ in range(FIRST) for item in ITEMS])
     time.sleep(seconds)
     zombie.freeze()
-    sender.send([author.event(item) for _ in range(LATER) for item in ITEMS])
+    sender.send([writer.event(item) for _ in range(LATER) for item in ITEMS])
     started = time.monotonic()
-    while not is_caught_up(testbed, author.feed) and time.monotonic() - started < PATIENCE_SECONDS:
+    while not is_caught_up(testbed, writer.feed) and time.monotonic() - started < PATIENCE_SECONDS:
         time.sleep(0.1)
     waited = time.monotonic() - started
     zombie.thaw()
@@ -71,11 +71,11 @@ def _round(testbed: Testbed, sender: Sender, author: Author, zombie: Process, se
     return waited
 
 
-def _judge(report: Report, testbed: Testbed, author: Author, workers: Sequence[Process]) -> None:
+def _judge(report: Report, testbed: Testbed, writer: EventWriter, workers: Sequence[Process]) -> None:
     report.expect("workers that ended by themselves", sum(worker.code is not None for worker in workers), 0)
     report.expect("exit codes of the workers", str([worker.end() for worker in workers]), "[0, 0]")
-    judge_index(report, testbed, author.feed)
-    judge_dead_letters(report, testbed, author.feed)
+    judge_index(report, testbed, writer.feed)
+    judge_dead_letters(report, testbed, writer.feed)
 
 
 SCENARIO = Scenario(

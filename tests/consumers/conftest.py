@@ -1,4 +1,4 @@
-"""A worker's surroundings: the index in memory, the quick encoder, and an outbox instead of Kafka."""
+"""Fixtures for the parts of a worker: the index in memory, the quick encoder, and an outbox instead of Kafka."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ from tests.qdrant_server import in_memory
 
 @dataclass
 class Outbox:
-    """Keeps what was sent, for tests to look at."""
+    """A sink that records the sent events."""
 
     sent: list[tuple[str, str, Event, int | None]] = field(default_factory=list)
 
@@ -44,7 +44,7 @@ class Outbox:
         raise AssertionError("a handler sends events, only the loop sends records")
 
     def flush(self) -> None:
-        """All that was sent has arrived already."""
+        """Nothing to flush: sent events are in the list at once."""
 
     def bodies(self, topic: str) -> list[Body]:
         return [event.body for sent_to, _, event, _ in self.sent if sent_to == topic]
@@ -85,7 +85,7 @@ def pipeline(images: ImageFetcher, embedder: ImageEmbedder) -> ImagePipeline:
 
 @pytest.fixture
 def confidence(index: Index, embedder: ImageEmbedder) -> Calibrator:
-    """Not calibrated yet; with few null pictures, since the engine in memory is slow."""
+    """An uncalibrated calibrator with few null pictures, because the engine in memory is slow."""
     return Calibrator(index, embedder.embed, look_parts_of(embedder), nulls=NullEmbeddings(32))
 
 

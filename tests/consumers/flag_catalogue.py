@@ -1,4 +1,4 @@
-"""A shop of flags and signs, which the quick encoder tells apart, and how to search it."""
+"""A catalogue of flags and signs, which the quick encoder distinguishes, and a search by picture."""
 
 import io
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ SHADES = {"r": (200, 30, 30), "g": (30, 180, 60), "b": (40, 60, 200), "k": (20, 
 
 
 def portrait(number: int, quarters: str) -> bytes:
-    """A picture of four quarters in these colours, each number's a little different."""
+    """A picture of four quarters in these colours, slightly different for each number."""
     rng = np.random.default_rng(number)
     fields = [np.array(SHADES[letter]) + rng.integers(-15, 16, 3) for letter in quarters]
     pixels = np.array(fields, np.int64).reshape(2, 2, 3).repeat(32, 0).repeat(32, 1)

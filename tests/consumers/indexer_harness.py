@@ -1,4 +1,4 @@
-"""The job that indexes items, without real pictures, and indexes that others write to or that break off."""
+"""The item indexer without real pictures, and wrappers of an index: interleaved writes, locks, failed writes."""
 
 import random
 import threading
@@ -31,13 +31,13 @@ ENCODER = "canned:1"
 
 @dataclass
 class HashPictures:
-    """Fetches and looks without a network or an encoder: a look is made of the hash of the bytes."""
+    """Fetches and embeds without a network or an encoder: a look is made of the hash of the bytes."""
 
     fetched: list[bytes] = field(default_factory=list)
     looked: list[bytes] = field(default_factory=list)
     begun: list[bytes] = field(default_factory=list)
     meanwhile: Callable[[], object] = list
-    """What happens while pictures are looked at."""
+    """Called during each embedding."""
 
     def fetch(self, refs: Sequence[ImageRef]) -> Iterator[dict[int, bytes | Failure]]:
         found = [self._fetch(data_of(ref)) for ref in refs]
@@ -67,7 +67,7 @@ class HashPictures:
 
 @dataclass
 class IndexerHarness:
-    """The job on an index, with what it sends and what it sees."""
+    """The item indexer on an index, with its sent events and its pictures."""
 
     job: ItemIndexer
     index: Index
@@ -75,14 +75,14 @@ class IndexerHarness:
     hash_pictures: HashPictures
 
     def handle(self, *events: Event) -> dict[str, Failure]:
-        """Take a batch; every event must come to an outcome or a failure, and to one alone."""
+        """Handle a batch; every event must get exactly one outcome or failure."""
         failures = self.job.handle(events)
         event_ids = [outcome.event_id for outcome in self.outcomes()]
         assert sorted([*event_ids, *failures]) == sorted({event.id for event in events})
         return failures
 
     def outcomes(self) -> list[ItemOutcome]:
-        """Those since the last time."""
+        """The outcomes since the last call."""
         return [body for event in self.outbox.take() if isinstance(body := event.body, ItemOutcome)]
 
 
@@ -92,7 +92,7 @@ def open_indexer(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     reports_outcomes: Callable[[datetime], bool] = lambda _time: True,
 ) -> IndexerHarness:
-    """A job on an open index for vectors of SIZE; nothing is predicted, for nothing is calibrated."""
+    """An item indexer on an open index for vectors of SIZE; it predicts no categories, as nothing is calibrated."""
     hash_pictures, outbox = hash_pictures or HashPictures(), Outbox()
     enrichers = enrichers_of(index, Calibrator(index, hash_pictures.embed, LookParts(4, 2)))
     pipeline = ImagePipeline(hash_pictures.fetch, hash_pictures.embed, ENCODER, prefetch=hash_pictures)
@@ -105,7 +105,7 @@ def open_indexer(
 
 
 def open_shard(folder: Path) -> Shard:
-    """The embedded engine in this process, open for canned looks."""
+    """The embedded engine in this process, open for looks of HashPictures."""
     shard = Shard(folder, 0)
     shard.open(ENCODER, SIZE)
     return shard
@@ -113,7 +113,7 @@ def open_shard(folder: Path) -> Shard:
 
 @dataclass
 class Worker:
-    """Hands batches to the job, and keeps what is to be tried later."""
+    """Hands batches to the indexer, and keeps the events that must be tried again."""
 
     harness: IndexerHarness
     refused: set[str] = field(default_factory=set)
@@ -130,7 +130,7 @@ class Worker:
                 self.refused.add(event.id)
 
     def try_later(self) -> None:
-        """Try what is left until that changes nothing."""
+        """Try the rest again until nothing changes."""
         before: set[str] = set()
         while self.later and self.later.keys() != before:
             before = set(self.later)
@@ -138,7 +138,7 @@ class Worker:
 
 
 class InterleavedIndex:
-    """An index at each of whose calls something else happens first."""
+    """An index that calls `first` before each of its own calls."""
 
     def __init__(self, index: Index, first: Callable[[], None]) -> None:
         self._index = index
@@ -168,12 +168,12 @@ class LockedIndex:
 
 
 def locked(index: Index) -> Index:
-    """The index, for several threads."""
+    """The index, safe for several threads."""
     return cast("Index", LockedIndex(index))
 
 
 class FlakyIndex:
-    """An index that goes away in the middle of some writes: a part of each is done."""
+    """An index that fails in the middle of some writes, with a part of them done."""
 
     def __init__(self, index: Index, chance: random.Random, share: float) -> None:
         self._index = index
@@ -193,10 +193,10 @@ class FlakyIndex:
 
 
 def flaky(index: Index, chance: random.Random, share: float = 0.3) -> Index:
-    """The index, which goes away in the middle of this share of its writes."""
+    """The index, which fails in the middle of this share of its writes."""
     return cast("Index", FlakyIndex(index, chance, share))
 
 
 def interleaved(index: Index, first: Callable[[], None]) -> Index:
-    """The index, with something else happening before each of its calls."""
+    """The index, with a call of `first` before each of its calls."""
     return cast("Index", InterleavedIndex(index, first))

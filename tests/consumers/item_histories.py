@@ -1,4 +1,4 @@
-"""Histories of items: events in any order, and what they come to."""
+"""Histories of items: events in any order, and the model of their final state."""
 
 import random
 from collections.abc import Collection, Iterable, Sequence
@@ -27,23 +27,23 @@ from schemas.items import (
 )
 
 SIZE = 8
-"""Numbers of a look."""
+"""Dimensions of a look."""
 BAD, SLOW = b"bad", b"slow"
-"""How pictures begin that cannot be looked at, and those that cannot be fetched the first time."""
+"""First bytes of pictures that cannot be decoded, and of those whose first fetch fails."""
 FACTS = ("title", "category", "price", "currency", "in_stock")
-"""The facts that histories tell of."""
+"""The facts in histories."""
 KINDS = ("upsert", "upsert", "patch", "patch", "delete")
 PICKS = 24
-"""How many events of one kind and revision there are to choose from."""
+"""The number of different events of one kind and revision."""
 
 Step = tuple[str, str, int, int]
 """An event in short: item, kind, revision, and which of PICKS."""
 Items = dict[str, dict[str, Any]]
-"""What each item comes to: `base` and `revision`, and unless it is deleted `facts` and `pictures` by number."""
+"""The final state of each item: `base`, `revision` and, unless it is deleted, `facts` and `pictures` by number."""
 
 
 def data_of(ref: ImageRef) -> bytes:
-    """The bytes at a reference; those of a picture that lies elsewhere are where it lies."""
+    """The bytes of a reference; of a picture outside the event, its path, URL or key stands for the bytes."""
     match ref:
         case InlineImage(data=data):
             return data
@@ -52,7 +52,7 @@ def data_of(ref: ImageRef) -> bytes:
 
 
 def vector_of(data: bytes) -> "np.ndarray[Any, np.dtype[np.float32]]":
-    """A look of its own for each picture, whose parts are of unit length."""
+    """A different look for each picture, with parts of unit length."""
     return LookParts(4, 2).normalise(np.frombuffer(sha256(data).digest(), np.uint8)[:SIZE].astype(np.float32) + 1)
 
 
@@ -73,7 +73,7 @@ def delete(item: str, revision: int) -> Event:
 
 
 def stored_file(data: bytes, *, with_checksum: bool) -> FileImage:
-    """A picture in a file, with its checksum if that is told."""
+    """A picture in a file, with or without its checksum."""
     return FileImage(root="shop", path=data.decode(), sha256=sha256(data).hexdigest() if with_checksum else None)
 
 
@@ -94,7 +94,7 @@ def event_of(step: Step) -> Event:
     return upsert(item, revision, *several[pick % len(several)], **price, **title, **category)
 
 
-# --- what they come to ---
+# --- final state ---
 
 
 def model(events: Iterable[Event]) -> Items:
@@ -115,7 +115,7 @@ def model(events: Iterable[Event]) -> Items:
 
 
 def is_bad(body: ItemUpserted) -> bool:
-    """Whether it is to be refused, for its main picture."""
+    """Whether the event must be refused because of its main picture."""
     return data_of(body.images[0]).startswith(BAD)
 
 
@@ -128,7 +128,7 @@ def facts_of(facts: ItemFacts, names: Collection[str]) -> dict[str, object]:
 
 
 def held(index: Index, items: Iterable[str]) -> Items:
-    """What an index holds of items, in the model's words; or the points where they contradict each other."""
+    """The state of items in an index, in the form of the model; or the points, where they contradict each other."""
     found = {item: _held(index, point_ids("default", item)) for item in items}
     return {item: state for item, state in found.items() if state}
 
@@ -151,7 +151,7 @@ def _held(index: Index, ids: Sequence[str]) -> dict[str, Any]:
 
 
 def expected(events: Iterable[Event]) -> Items:
-    """The model, with vectors in place of pictures."""
+    """The final state by the model, with vectors in place of pictures."""
     items = model(events)
     for state in items.values():
         if "pictures" in state:
@@ -160,7 +160,7 @@ def expected(events: Iterable[Event]) -> Items:
 
 
 def delivered(events: Sequence[Event], chance: random.Random) -> list[list[Event]]:
-    """The events in any order, some twice, cut into batches anywhere, some of which come again."""
+    """The events in random order, some twice, in random batches, some of which are repeated."""
     order = [*events, *chance.choices(events, k=len(events) // 5)] if events else []
     chance.shuffle(order)
     cuts = sorted({0, len(order), *(chance.randrange(len(order) + 1) for _ in range(chance.randrange(6)))})

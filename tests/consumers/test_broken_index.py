@@ -1,4 +1,4 @@
-"""Vectors that a broken disk has changed: who meets one is told so, and nobody else's search is lost for it."""
+"""Vectors that a broken disk has changed: a search that meets one fails with the reason, others succeed."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -19,7 +19,7 @@ from tests.qdrant_server import in_memory, own_cluster, own_settings, shared_url
 
 FINGERPRINT, SIZE = "test-encoder", 8
 MIN_FREE = 1 << 20
-"""Bytes of free disk that the engines under test ask for."""
+"""Bytes of free disk that the engines under test require."""
 
 
 @pytest.fixture(scope="session")

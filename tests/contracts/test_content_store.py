@@ -1,4 +1,4 @@
-"""What every content store keeps: one suite for a folder and for a bucket of a real object store."""
+"""The contract of content stores: one suite for a folder and for a bucket of a real object store."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""What every encoder keeps: the default, the one for fast tests, and models in transformers' own format."""
+"""The contract of encoders: the default, the one for fast tests, and models in transformers' own format."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What every Index keeps: one suite for qdrant-client's memory engine, the bare shard and the embedded process."""
+"""The contract of Index: one suite for qdrant-client's memory engine, the bare shard and the embedded process."""
 
 import math
 import uuid

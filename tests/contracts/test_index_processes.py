@@ -1,4 +1,4 @@
-"""What only an engine elsewhere can do: be killed, be owned twice, be full, be away."""
+"""The failures of an engine in another process: killed, owned twice, a full disk, unavailable."""
 
 import os
 import shutil
@@ -106,7 +106,7 @@ def test_nothing_acknowledged_is_lost_when_the_engine_is_killed(engine: Engine) 
         for start in range(0, 100, 10):
             client.upsert(half[start : start + 10])
         engine.kill()
-        with pytest.raises(Unavailable, match=r"the embedded index at .*socket is away"):
+        with pytest.raises(Unavailable, match=r"the embedded index at .*socket cannot be reached"):
             client.count()
         engine.start()
         assert eventually(client.count) == before + 100
@@ -310,7 +310,9 @@ def test_a_server_that_is_not_there_is_unavailable_in_one_sentence_without_its_k
         url=f"https://user:password@127.0.0.1:{port}", grpc_port=port, api_key=SecretStr("secret"), timeout_s=2
     )
     index = open_server(Settings(qdrant=qdrant))
-    with pytest.raises(Unavailable, match=rf"127\.0\.0\.1:{port} is away .*LOOKSTREAM_QDRANT_URL") as away:
+    with pytest.raises(
+        Unavailable, match=rf"127\.0\.0\.1:{port} cannot be reached .*LOOKSTREAM_QDRANT_URL"
+    ) as away:
         index.open(FINGERPRINT, SIZE)
     assert not any(word in str(away.value) for word in ("secret", "password", "\n"))
     index.close()

@@ -1,4 +1,4 @@
-"""Systems to run end to end, and a feed to put in."""
+"""Systems for end-to-end tests, and a feed for them."""
 
 import csv
 import signal
@@ -39,7 +39,7 @@ def system(make_system: Callable[..., System]) -> System:
 
 @pytest.fixture
 def shop(tmp_path: Path, discs: Path) -> Path:
-    """A feed of five discs in Google's columns, and one row that makes no sense."""
+    """A feed of five discs in Google's columns, and one invalid row."""
     path = tmp_path / "shop.csv"
     rows = [
         {"id": name, "title": f"A {name} disc", "image_link": f"{name}.png", "price": f"{n + 1}.00 EUR",

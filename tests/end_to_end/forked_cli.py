@@ -17,15 +17,15 @@ IMPORTED = (
     "lookstream.cli", "infra.local_state", "infra.kafka", "producers.search_output", "producers.catalog",
     "producers.ingest.session", "infra.client.search_client", "rich.table",
 )  # fmt: skip
-"""What most commands import once they run."""
+"""The modules that most commands import when they run."""
 SHELL = "<>|&;$*`"
-"""What only a shell understands."""
+"""Characters that only a shell interprets."""
 
 
 def run(
     words: Sequence[str], environment: Mapping[str, str], folder: Path, seconds: float
 ) -> "subprocess.CompletedProcess[str]":
-    """What `lookstream` with these words comes to, run in a folder; raises TimeoutExpired."""
+    """Run `lookstream` with these arguments in a folder; raises TimeoutExpired."""
     FORKS.set_forkserver_preload(list(IMPORTED))
     with tempfile.TemporaryDirectory() as outputs:
         out, err = Path(outputs, "out"), Path(outputs, "err")
@@ -42,7 +42,7 @@ def run(
 def run_line(
     line: str, environment: Mapping[str, str], folder: Path, seconds: float
 ) -> "subprocess.CompletedProcess[str]":
-    """What a line of a page comes to, run in a folder; by a shell where it is more than words of `lookstream`."""
+    """Run a line of a page in a folder; by a shell unless it is a plain `lookstream` command."""
     words = shlex.split(line)
     if words[0] == "lookstream" and not set(line) & set(SHELL):
         return run(words[1:], environment, folder, seconds)

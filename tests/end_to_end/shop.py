@@ -14,7 +14,7 @@ def hits(result: dict[str, Any]) -> list[str]:
 
 
 def index_shop(system: System, shop: Path, discs: Path) -> str:
-    """Ingest the feed and wait until it is searchable; what the command said."""
+    """Ingest the feed and wait until it is searchable; the command's output."""
     done = system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
     system.wait_for(lambda: system.indexed(ITEMS) == len(ITEMS), "the feed to be indexed")
     return done.stderr

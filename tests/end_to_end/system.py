@@ -31,7 +31,7 @@ READY_SECONDS = 90
 
 @dataclass
 class System:
-    """A `lookstream up` on a data folder, without its gateway and a canary unless they are asked for."""
+    """A `lookstream up` on a data folder; gateway and canary only if they are switched on."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -75,7 +75,7 @@ class System:
         return self.process.wait(150)  # longer than it may take to drain
 
     def run(self, *words: str | Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
-        """Run a lookstream command beside it, which must end with this exit code."""
+        """Run a lookstream command on the same data folder; it must end with this exit code."""
         done = forked_cli.run([*map(str, words)], self.environment, ROOT, 120)
         assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}\n{self.log.read_text()}"
         assert "Traceback" not in done.stderr
@@ -87,7 +87,7 @@ class System:
         return found
 
     def metrics(self, job: str) -> dict[str, float]:
-        """What the worker with this job tells: the sum of each metric over its labels."""
+        """The metrics of the worker with this job: the sum of each over its labels."""
         running = read_local_state(self.folder)
         assert running is not None
         with urlopen(f"http://127.0.0.1:{running.metrics[job]}/metrics") as response:
@@ -126,7 +126,7 @@ class System:
             index.close()
 
     def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 60, every: float = 0.05) -> None:
-        """Look every so often until something holds; fails with the system's log when it does not."""
+        """Check a condition every `every` seconds until it holds; fails with the system's log after `seconds`."""
         until = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < until, f"waited {seconds} s for {what}\n{self.log.read_text()}"
@@ -146,6 +146,10 @@ def make_environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
     own = {"LOOKSTREAM_DATA": str(folder), "LOOKSTREAM_ENCODER": "fake"}
     own |= {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": "1000"}  # the local broker lets members join after half of it
-    own |= {"LOOKSTREAM_KAFKA_FETCH_WAIT_MS": "100"}  # each fetch costs that broker, and nobody is in a hurry here
-    own |= {"LOOKSTREAM_WORKER_NICENESS": "0"}  # other tests take the cores meanwhile: it could wait for long
+    own |= {
+        "LOOKSTREAM_KAFKA_FETCH_WAIT_MS": "100"
+    }  # each fetch costs that broker time, and latency is no matter here
+    own |= {
+        "LOOKSTREAM_WORKER_NICENESS": "0"
+    }  # other tests take the cores meanwhile: a nice worker could wait long
     return {**inherited, **own, **kafka_environment(folder), **settings}

@@ -1,4 +1,4 @@
-"""`lookstream evaluate --through kafka`: a running system is judged from outside, and left as it was."""
+"""`lookstream evaluate --through kafka`: a running system is evaluated from outside, and left unchanged."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The gateway beside a whole system."""
+"""The gateway with a whole system."""
 
 import base64
 import json

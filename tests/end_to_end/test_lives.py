@@ -1,4 +1,4 @@
-"""Systems that are ended, killed, started again, or started wrongly: each test has its own."""
+"""Systems that are ended, killed, restarted, or started with errors: each test has its own."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def test_after_its_supervisor_was_killed_it_starts_again_on_any_port_but_with_no
 
 @contextmanager
 def default_port_in_use() -> Iterator[None]:
-    """The port that the local broker takes by default is somebody else's."""
+    """The default port of the local broker is in use."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with suppress(OSError):  # somebody has it already: that will do, too

@@ -1,4 +1,4 @@
-"""A folder of pictures in a whole system: kept once by content, searchable, and nothing lost on the way."""
+"""A folder of pictures in a whole system: stored once by content, searchable, and none lost."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Changing the encoder of a running system: search after search is answered, each by one encoder alone."""
+"""A change of the encoder of a running system: every search is answered, each by one encoder only."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The system with a user for each part and exactly the documented rights; one that is missing is named."""
+"""The system with a user for each part and exactly the documented rights; errors name a missing right."""
 
 import json
 import signal
@@ -86,7 +86,7 @@ def as_user(system: System, node: ApacheNode, part: KafkaUser) -> dict[str, str]
 
 
 def run(system: System, node: ApacheNode, part: KafkaUser, *words: str | Path, code: int = 0) -> str:
-    """What a command says, run as this part's user."""
+    """The result of a command, run as this part's user."""
     with_credentials = replace(system, environment=as_user(system, node, part))
     done = with_credentials.run(*words, code=code)
     return done.stdout + done.stderr
@@ -160,14 +160,14 @@ def test_a_worker_names_the_right_that_is_missing(
 
 
 def read_log(log: Path) -> str:
-    """What the worker with this log says, there and in its heartbeat."""
+    """The messages of the worker with this log, there and in its heartbeat."""
     state = read_state(heartbeat_of(log))
     return log.read_text() + (state.why or "" if state else "")
 
 
 @contextmanager
 def without(node: ApacheNode, part: KafkaUser, resource: str) -> Iterator[None]:
-    """A part is not allowed what it is on this resource."""
+    """Remove a part's rights on this resource."""
     needed = access_rights(part)
     left = [right for right in needed if right.name != resource]
     assert len(left) < len(needed)

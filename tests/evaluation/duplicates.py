@@ -1,4 +1,4 @@
-"""Are duplicates told from pictures that are merely alike? `python -m tests.evaluation.duplicates DATA`
+"""Are duplicates distinguished from pictures that are only similar? `python -m tests.evaluation.duplicates DATA`
 
 Real pictures are changed as pictures are that are used again, and looked for among all of their set; and each set
 is gone through for duplicates that it has itself. DATA is the folder that `make evaluate` takes.
@@ -110,7 +110,7 @@ def bits_between(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray
 
 
 def judge(kind: Kind, variant: LookArrays, parts: LookParts) -> Found:
-    """How the queries of one variant fare among all pictures of their set, as the index gives its candidates."""
+    """The result of one variant's queries among all pictures of their set, with the candidates of the index."""
     near = wrong = similar = 0
     for at, place in enumerate(kind.queries):
         found = verdicts(kind.looks_of_kind, variant, at, parts)[:CANDIDATES]
@@ -126,7 +126,7 @@ def judge(kind: Kind, variant: LookArrays, parts: LookParts) -> Found:
 def verdicts(
     known: LookArrays, query_looks: LookArrays, at: int, parts: LookParts
 ) -> list[tuple[Pair, str | None]]:
-    """What one picture is to all that score enough, the best first."""
+    """The verdict for one picture and each other with a sufficient score, the best first."""
     scores = known.looks @ parts.apply_weights(query_looks.looks[at], WEIGHTS)
     close = np.flatnonzero(scores >= MIN_SCORE)
     close = close[np.argsort(-scores[close])]

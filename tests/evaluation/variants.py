@@ -1,4 +1,4 @@
-"""What becomes of a picture that is used again: resized, recompressed, cropped, framed, marked."""
+"""Changes of a picture that is used again: resized, recompressed, cropped, framed, marked."""
 
 from collections.abc import Callable, Mapping
 from io import BytesIO

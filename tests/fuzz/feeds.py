@@ -81,7 +81,7 @@ class Feed:
 
 @dataclass
 class Tally:
-    """What came of the mutated feeds of a kind."""
+    """The results of the mutated feeds of a kind."""
 
     feeds: int = 0
     rows: int = 0

@@ -171,7 +171,7 @@ def peak(pid: int) -> int:
 
 @dataclass
 class Tally:
-    """What the files came to."""
+    """The results of the files."""
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By the format of the file, and the code, or `picture`."""

@@ -1,8 +1,8 @@
 """Hostile records for the topics of items and standing searches, by a seed.
 
-Each is unlike any healthy one by its tenant, TENANT, or is refused. What becomes of a record is told in its outcome
-under its `ce_id` (`event_id`), which is its name unless its headers are what is wrong with it. A seed
-always gives the same records, but for times, which are told from now on.
+Each has the tenant TENANT, which no valid record has, or is refused. The outcome of a record has its `ce_id` as
+`event_id`; this is its name, unless its headers are bad. A seed always gives the same records, except for their
+times, which count from now.
 
 Apache Kafka itself refuses some of them at their producer: a time more than an hour ahead or before 1970, a missing
 key in a compacted topic, more bytes than a topic takes. The local broker takes all of them.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from schemas.failures import Code
 from schemas.items import MAX_REVISION
 from schemas.topics import CATALOG_ITEMS, SEARCH_WATCHES, SOCIAL_POSTS, retry_topic
-from tests.hostile.spoils import (
+from tests.hostile.mutations import (
     LARGEST,
     NO_INTEGERS,
     NO_PRICES,
@@ -25,7 +25,7 @@ from tests.hostile.spoils import (
     TIMES_AT_THE_EDGE,
     TIMES_BEYOND,
     Fields,
-    Spoil,
+    Mutation,
     dumped,
     fields,
     inline,
@@ -40,7 +40,7 @@ Headers = tuple[tuple[str, bytes | None], ...]
 
 
 class HostileRecord(NamedTuple):
-    """A record, the code it must be refused with (None: it is taken, or nothing is said of it), and its kind."""
+    """A record, the code it must be refused with (None: it is accepted, or passed over), and its kind."""
 
     topic: str
     key: bytes | None
@@ -53,7 +53,7 @@ class HostileRecord(NamedTuple):
 
 
 Make = Callable[[Random, str], HostileRecord]
-"""From a source of chance and a name to a record."""
+"""Makes a record from a random generator and a name."""
 
 
 def hostile_records(seed: int, count: int, largest: int = LARGEST) -> Iterator[HostileRecord]:
@@ -96,12 +96,12 @@ def upsert(name: str) -> Fields:
 
 
 def own_headers(name: str) -> Headers:
-    """The headers of a record that has nothing strange in them."""
+    """Valid headers of a record."""
     return (("ce_id", name.encode()), ("ce_source", b"hostile"), ("content-type", b"application/json"))
 
 
-def item_fields() -> Sequence[Spoil]:
-    """What can be wrong with a field of an upsert, or strange and all the same right."""
+def item_fields() -> Sequence[Mutation]:
+    """Invalid values of the fields of an upsert, and unusual ones that are valid."""
     bad: Mapping[str, Sequence[object]] = {
         "created_at": TIMES_BEYOND,
         "revision": NO_INTEGERS,
@@ -154,12 +154,12 @@ def item_fields() -> Sequence[Spoil]:
     return [*fields(bad, Code.EVENT_INVALID, "bad field")] * 3 + fields(good, None, "odd field")
 
 
-def _of_items(spoils: Sequence[Spoil]) -> Make:
+def _of_items(mutations: Sequence[Mutation]) -> Make:
     def make(rng: Random, name: str) -> HostileRecord:
-        kind, code, spoil = rng.choice(spoils)
+        kind, code, mutate = rng.choice(mutations)
         topic = rng.choice((CATALOG_ITEMS, CATALOG_ITEMS, SOCIAL_POSTS))
         return HostileRecord(
-            topic, _key(name), spoil(rng, upsert(name)), own_headers(name), 0, code, f"item: {kind}"
+            topic, _key(name), mutate(rng, upsert(name)), own_headers(name), 0, code, f"item: {kind}"
         )
 
     return make
@@ -247,7 +247,7 @@ def _in_another_topic(rng: Random, name: str) -> HostileRecord:
 
 
 def watch(name: str) -> Fields:
-    """A whole standing search, of an encoder that nobody has."""
+    """A whole standing search, of an encoder that does not exist."""
     return {
         "schema": "watch/1",
         "watch_id": name,
@@ -274,13 +274,13 @@ def _watch(largest: int) -> Make:
         "look.vector": ("//9/fw==", "AQAAAA=="),
         "min_confidence": (5e-324,),
     }
-    spoils = [*values(largest), *fields(bad, None, "bad field") * 10, *fields(good, None, "odd field") * 5]
+    mutations = [*values(largest), *fields(bad, None, "bad field") * 10, *fields(good, None, "odd field") * 5]
 
     def make(rng: Random, name: str) -> HostileRecord:
-        kind, _, spoil = rng.choice(spoils)
+        kind, _, mutate = rng.choice(mutations)
         key = rng.choice((_key(name), _key(name), None, b"\xff", f"default:{name}".encode()))
-        value = rng.choice((spoil(rng, watch(name)), b"\xff", b""))
-        # Nothing is said of what is no watch: it is passed over.
+        value = rng.choice((mutate(rng, watch(name)), b"\xff", b""))
+        # A record that is no watch is passed over without an outcome.
         return HostileRecord(SEARCH_WATCHES, key, value, own_headers(name), 0, None, f"watch: {kind}")
 
     return make
@@ -305,7 +305,7 @@ def _in_a_retry_topic(rng: Random, name: str) -> HostileRecord:
 
 
 def _counts(rng: Random) -> Headers:
-    """What a retried record says of where it lay; its time must be one, for it counts as the record's own."""
+    """The origin in the headers of a retried record; its time must be valid, as it counts as the record's own."""
     number = rng.choice((b"0", b"-1", b"9" * 30, b"7"))
     return (
         ("retry-partition", number),

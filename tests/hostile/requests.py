@@ -1,7 +1,7 @@
 """Hostile searches and facets requests by a seed: as records of the topic of requests, and as bodies over HTTP.
 
-What becomes of a record is told in a result under its correlation id, which is its name unless its headers are what
-is wrong with it; a body is answered by its status.
+The result of a record has its correlation id, which is its name unless its headers are bad. A body is answered by a
+status.
 """
 
 import json
@@ -12,15 +12,14 @@ from typing import NamedTuple
 
 from schemas.failures import Code
 from schemas.topics import SEARCH_REQUESTS
-from tests.hostile.records import TENANT, Headers, HostileRecord, own_headers
-from tests.hostile.spoils import (
+from tests.hostile.mutations import (
     LARGEST,
     NO_TEXTS,
     ODD_TEXTS,
     TIMES_AT_THE_EDGE,
     TIMES_BEYOND,
     Fields,
-    Spoil,
+    Mutation,
     changed,
     dumped,
     fields,
@@ -29,15 +28,16 @@ from tests.hostile.spoils import (
     pictures,
     values,
 )
+from tests.hostile.records import TENANT, Headers, HostileRecord, own_headers
 
 Make = Callable[[Random, str], HostileRecord]
 Values = dict[str, Sequence[object]]
 NO_SHARES: tuple[object, ...] = (-0.1, 1.1, 1e308, float("nan"), float("inf"), "x", True, [], 10**400)
-"""Nothing that a number of 0 to 1 may be."""
+"""Invalid values for a number of 0 to 1."""
 
 
 class HostileBody(NamedTuple):
-    """A request over HTTP, the code of what is wrong with it (None: nothing), and its kind."""
+    """A request over HTTP, the code of its error (None: it is valid), and its kind."""
 
     path: str
     body: bytes
@@ -63,12 +63,12 @@ def hostile_requests(seed: int, count: int, largest: int = LARGEST) -> Iterator[
 def hostile_bodies(seed: int, count: int, largest: int = LARGEST) -> Iterator[HostileBody]:
     """`count` bodies of all kinds in a random order, of at most `largest` bytes."""
     rng = Random(seed)
-    spoils = [(path, whole, spoil) for path, whole, some in _over_http(largest) for spoil in some]
+    mutations = [(path, whole, mutate) for path, whole, some in _over_http(largest) for mutate in some]
     for n in range(count):
-        path, whole, (kind, code, spoil) = rng.choice(spoils)
+        path, whole, (kind, code, mutate) = rng.choice(mutations)
         event = {name: value for name, value in whole(f"b{seed}-{n}").items() if name != "schema"}
         headers = {"content-type": rng.choice(("application/json", "application/json; charset=utf-8"))}
-        yield HostileBody(path, spoil(rng, event), headers, code, f"{path}: {kind}")
+        yield HostileBody(path, mutate(rng, event), headers, code, f"{path}: {kind}")
 
 
 def search(name: str) -> Fields:
@@ -89,7 +89,7 @@ def facets(name: str) -> Fields:
 
 
 def request_headers(name: str) -> Headers:
-    """The headers of a request that has nothing strange in them."""
+    """Valid headers of a request."""
     return (*own_headers(name), ("correlation-id", name.encode()))
 
 
@@ -109,7 +109,7 @@ def _kinds(largest: int) -> Sequence[tuple[int, Make]]:
 
 
 def filter_fields() -> Values:
-    """What no filter may be."""
+    """Invalid values of filters."""
     return {
         "filters.created_after": TIMES_BEYOND,
         "filters.created_before": TIMES_BEYOND,
@@ -131,7 +131,7 @@ def filter_fields() -> Values:
 
 
 def odd_filters() -> Values:
-    """Filters at the edge of what there can be."""
+    """Valid filters with extreme values."""
     return {
         "filters.created_after": TIMES_AT_THE_EDGE,
         "filters.created_before": TIMES_AT_THE_EDGE,
@@ -150,8 +150,8 @@ def odd_filters() -> Values:
     }
 
 
-def search_fields() -> list[Spoil]:
-    """What can be wrong with a field of a search, or strange and all the same right."""
+def search_fields() -> list[Mutation]:
+    """Invalid values of the fields of a search, and unusual ones that are valid."""
     bad = filter_fields() | {
         "weights": ({}, {"object": 0}, {"object": 1e-320}, {"object": 1e-320, "style": 5e-324}, [], {"x": 1}),
         "weights.object": NO_SHARES,
@@ -219,8 +219,8 @@ def search_fields() -> list[Spoil]:
     ]
 
 
-def facets_fields() -> list[Spoil]:
-    """What can be wrong with a field of a facets request, or strange and all the same right."""
+def facets_fields() -> list[Mutation]:
+    """Invalid values of the fields of a facets request, and unusual ones that are valid."""
     bad = filter_fields() | {
         "facets": ([], ["other"], "brand", ["brand"] * 9, [1]),
         "limit": (0, 201, -1, 10**400, 1.5, True, "1"),
@@ -229,10 +229,10 @@ def facets_fields() -> list[Spoil]:
     return [*fields(bad, Code.EVENT_INVALID, "bad field") * 3, *fields(good, None, "odd field")]
 
 
-def _record(whole: Callable[[str], Fields], spoils: Sequence[Spoil], what: str) -> Make:
+def _record(whole: Callable[[str], Fields], mutations: Sequence[Mutation], what: str) -> Make:
     def make(rng: Random, name: str) -> HostileRecord:
-        kind, code, spoil = rng.choice(spoils)
-        value, headers = spoil(rng, whole(name)), request_headers(name)
+        kind, code, mutate = rng.choice(mutations)
+        value, headers = mutate(rng, whole(name)), request_headers(name)
         return HostileRecord(SEARCH_REQUESTS, name.encode(), value, headers, 0, code, f"{what}: {kind}")
 
     return make
@@ -298,14 +298,14 @@ def _of_another_kind(rng: Random, name: str) -> HostileRecord:
     )
 
 
-def _over_http(largest: int) -> Sequence[tuple[str, Callable[[str], Fields], Sequence[Spoil]]]:
-    """Paths, whole bodies and what is wrong with them; a body names no `schema`, so nothing is about that."""
+def _over_http(largest: int) -> Sequence[tuple[str, Callable[[str], Fields], Sequence[Mutation]]]:
+    """Paths, whole bodies and their mutations; a body has no `schema`, so no mutation is about it."""
     broken = [
         each
         for each in values(largest)
         if "schema" not in each.kind and each.kind not in ("byte order mark", "field twice", "list of events")
     ]
-    lists = [Spoil("list", Code.EVENT_UNREADABLE, lambda _, event: json.dumps([event]).encode())]
+    lists = [Mutation("list", Code.EVENT_UNREADABLE, lambda _, event: json.dumps([event]).encode())]
     return (
         ("/v1/search", search, [*broken, *lists, *search_fields() * 2]),
         ("/v1/facets", facets, [*broken, *lists, *facets_fields() * 2]),

@@ -1,4 +1,4 @@
-"""The generators of hostile input: a seed gives the same, every kind comes, and each has the code that it names."""
+"""The generators of hostile input: a seed gives the same input, every kind occurs, and each code is right."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ from tests.hostile.records import HostileRecord, hostile_records
 from tests.hostile.requests import hostile_bodies, hostile_requests
 
 COUNT, LARGEST = 1_500, 100_000
-ON_SIGHT = {Code.EVENT_INVALID, Code.EVENT_UNREADABLE, Code.EVENT_UNKNOWN, Code.KEY_INVALID}
+EARLY_CODES = {Code.EVENT_INVALID, Code.EVENT_UNREADABLE, Code.EVENT_UNKNOWN, Code.KEY_INVALID}
 """Codes that a record gets before anything is done about it; an event of another topic gets one of them later."""
 NOW_MS = 1_714_564_800_000
 
@@ -35,7 +35,7 @@ def assert_codes_are_true(records: Sequence[HostileRecord]) -> None:
         found = outcome(record)
         if record.topic == SEARCH_WATCHES:
             continue  # whatever it is, nothing is said of it
-        if record.code in ON_SIGHT and not record.kind.endswith(("topic: another", "another kind of event")):
+        if record.code in EARLY_CODES and not record.kind.endswith(("topic: another", "another kind of event")):
             assert isinstance(found, Rejected), record
             assert found.code == record.code, (record.kind, found.message, record)
         else:
@@ -65,7 +65,7 @@ def test_every_kind_comes_and_most_are_small() -> None:
     sizes = sorted(len(record.value or b"") for record in records)
     assert sizes[len(sizes) // 2] < 1_000
     assert 1_000_000 < sizes[-1] <= 6_100_000
-    assert {record.code for record in records} >= {None, *ON_SIGHT, Code.IMAGE_FORMAT, Code.SOURCE_REFUSED}
+    assert {record.code for record in records} >= {None, *EARLY_CODES, Code.IMAGE_FORMAT, Code.SOURCE_REFUSED}
 
 
 def test_bodies_are_refused_where_their_fields_make_no_sense() -> None:
@@ -76,4 +76,4 @@ def test_bodies_are_refused_where_their_fields_make_no_sense() -> None:
             is_valid = isinstance(json.loads(body), dict)
         except (ValidationError, ValueError, RecursionError):
             is_valid = False
-        assert is_valid == (code not in ON_SIGHT), (kind, body[:300])
+        assert is_valid == (code not in EARLY_CODES), (kind, body[:300])

@@ -1,4 +1,4 @@
-"""Calls in threads: results come in order, only a few ahead, and an exception comes in its place."""
+"""Calls in threads: results in order, a bounded number ahead, and an exception in its place."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The data folder of `lookstream up`: who holds it, what it says of itself, and who may read it."""
+"""The data folder of `lookstream up`: its owner process, its state file, and who may read it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The retry helper, with a clock and chance of the test's own."""
+"""The retry function, with a clock and a random generator of the test's own."""
 
 import math
 import threading

@@ -111,7 +111,7 @@ class ApacheNode:
         self.wait_until_ready()
 
     def stop(self) -> None:
-        """End it politely: it hands over what it leads first."""
+        """End it in an orderly way: first it hands over the partitions that it leads."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -119,7 +119,7 @@ class ApacheNode:
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Stop its process in its tracks: connections stay open, nobody answers."""
+        """Freeze its process: connections stay open, without answers."""
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -269,7 +269,7 @@ def metadata_of(admin: AdminClient) -> ClusterMetadata | None:
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
-    """Look every so often until something holds."""
+    """Check a condition repeatedly until it holds."""
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, f"waited {seconds} s for {what}"

@@ -1,4 +1,4 @@
-"""What a test has of Kafka: a broker of its own, or its own names in the one that the run shares."""
+"""Kafka for tests: a broker of the test's own, or a prefix of its own in the broker that the run shares."""
 
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -18,9 +18,9 @@ from tests.kafka.shared import new_prefix, shared_bootstrap
 from tests.service_process import run_service
 
 LOCAL: Mapping[str, int | str] = {"session_timeout_ms": 1_000, "fetch_wait_ms": 2, "membership": "dynamic"}
-"""Members join the local broker in half a second; beside a second static one the first is given nothing."""
+"""Members join the local broker in half a second. With two static members, the first gets no partitions."""
 APACHE: Mapping[str, int | str] = {"session_timeout_ms": 3_000, "fetch_wait_ms": 10}
-"""Members that are killed are missed soon."""
+"""A short session: the group soon notices a killed member."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def open_broker() -> Iterator[Broker]:
 
 @contextmanager
 def open_kafka() -> Iterator[KafkaSettings]:
-    """All topics, for nobody else: in a local broker, or under a prefix in the shared Kafka."""
+    """All topics for one test: in a local broker, or under a prefix in the shared Kafka."""
     shared = shared_bootstrap()
     if shared is None:
         with open_broker() as broker:
@@ -58,12 +58,12 @@ def open_kafka() -> Iterator[KafkaSettings]:
     else:
         kafka = create_all_topics(shared, new_prefix())
         yield kafka
-        # Nobody waits for it: it keeps the broker small.
+        # No test waits for the deletion: it only keeps the broker small.
         _admin(shared).delete_topics([kafka.prefix + topic.name for topic in all_topics()])
 
 
 def create_all_topics(bootstrap: str, prefix: str = "") -> KafkaSettings:
-    """How to reach the Kafka at this address, with all topics."""
+    """Create all topics in the Kafka at this address; its settings."""
     kafka = KafkaSettings.model_validate(
         {"bootstrap": bootstrap, "prefix": prefix, **(APACHE if shared_bootstrap() else LOCAL)}
     )

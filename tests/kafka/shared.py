@@ -1,4 +1,4 @@
-"""The Kafka that all tests of a run share, and the part of it that one test has to itself: a prefix of names."""
+"""The Kafka that all tests of a run share, and the prefix of names that one test has to itself."""
 
 import hashlib
 import os

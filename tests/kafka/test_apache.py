@@ -1,4 +1,4 @@
-"""The launcher of Apache Kafka: what it starts ends with whoever started it."""
+"""The launcher of Apache Kafka: a node ends with the process that started it."""
 
 import os
 import signal

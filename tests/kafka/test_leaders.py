@@ -1,4 +1,4 @@
-"""Leaders of three nodes: what was acknowledged outlives them."""
+"""Leaders of three nodes: acknowledged records survive the death of a leader."""
 
 from contextlib import closing
 

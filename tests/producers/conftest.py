@@ -45,7 +45,7 @@ def picture() -> bytes:
 def run_command(
     command: Sequence[str], folder: Path, environment: Mapping[str, str]
 ) -> "Iterator[subprocess.Popen[str]]":
-    """A command that goes on until it is told to stop; it never outlives its test."""
+    """Run a command in the background until the block ends."""
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder, env=dict(environment)) as process:
         try:
             yield process

@@ -1,4 +1,4 @@
-"""The events of a feed, for tests that look at nothing else."""
+"""The events of a feed, for tests that check events only."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""Catalog feeds: what each column becomes, and what bad rows say."""
+"""Catalog feeds: the fact of each column, and the messages of bad rows."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Column mapping: names in every spelling, columns that come late, and what users are told."""
+"""Column mapping: names in every spelling, columns that appear late, and messages to users."""
 
 import json
 from pathlib import Path

@@ -31,7 +31,7 @@ RunQueryWorker = Callable[[Callable[[SearchRequest], list[SearchResult]]], Abstr
 
 @pytest.fixture
 def catalog(kafka: KafkaSettings) -> Iterator[TopicReader]:
-    """What arrives in the topic of catalog items from now on."""
+    """A reader of the topic of catalog items, from now on."""
     reader = TopicReader(kafka, CATALOG_ITEMS)
     yield reader
     reader.close()
@@ -39,7 +39,7 @@ def catalog(kafka: KafkaSettings) -> Iterator[TopicReader]:
 
 @pytest.fixture
 def posts(kafka: KafkaSettings) -> Iterator[TopicReader]:
-    """What arrives in the topic of social posts from now on."""
+    """A reader of the topic of social posts, from now on."""
     reader = TopicReader(kafka, SOCIAL_POSTS)
     yield reader
     reader.close()

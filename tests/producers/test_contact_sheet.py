@@ -1,4 +1,4 @@
-"""Contact sheets: cards where they should be, and nothing that a picture can break."""
+"""Contact sheets: the places of cards, and pictures of any kind."""
 
 import io
 

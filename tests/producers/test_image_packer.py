@@ -1,4 +1,4 @@
-"""Pictures on their way into events: small ones as they are, large ones shrunk, all of them kept by content."""
+"""Pictures for events: small ones unchanged, large ones shrunk, all of them stored by content."""
 
 import io
 from hashlib import sha256

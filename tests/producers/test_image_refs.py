@@ -1,4 +1,4 @@
-"""Pictures on their way into events."""
+"""References to pictures in events."""
 
 from pathlib import Path
 

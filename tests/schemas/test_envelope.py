@@ -1,4 +1,4 @@
-"""Events on the wire: what is written is read back, and what is wrong is refused with a sentence."""
+"""Events as bytes: they are read as they were written, and invalid ones are refused with a sentence."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Whatever a record holds is an event or is refused with a code, a sentence, and nothing else."""
+"""Every record is an event or is refused with a code and a sentence; there is no third result."""
 
 import json
 from typing import Any
@@ -90,7 +90,7 @@ times = st.integers(-(2**64), 2**64) | st.sampled_from([-1, 0, NOON_MS, 253_402_
 
 
 @st.composite
-def spoiled(draw: st.DrawFn) -> dict[str, Any]:
+def mutated(draw: st.DrawFn) -> dict[str, Any]:
     """An event, one of whose fields, at any depth, was replaced, added or taken away."""
     event: dict[str, Any] = json.loads(json.dumps(draw(st.sampled_from(EVENTS))))
     place: Any = event
@@ -161,7 +161,7 @@ def test_any_json_is_an_event_or_is_refused(
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
-@given(spoiled(), keys, headers)
+@given(mutated(), keys, headers)
 def test_an_event_with_anything_in_one_of_its_fields_is_still_one_or_is_refused(
     value: dict[str, Any], key: bytes | None, found: dict[str, bytes | None]
 ) -> None:

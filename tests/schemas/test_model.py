@@ -1,4 +1,4 @@
-"""Fields that are null: as good as absent, where other programs write them."""
+"""Fields that are null count as absent, because other programs write them."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A search that makes no sense is refused with a sentence; every other one stands."""
+"""An invalid search is refused with a sentence; every other one is accepted."""
 
 from typing import Any
 

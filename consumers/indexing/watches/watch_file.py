@@ -39,4 +39,4 @@ class WatchFile:
             key, value = json.loads(line)
             return str(key), str(value).encode()
         except (ValueError, TypeError, RecursionError):
-            raise BadInput(f"line {number} of {self._path} is no watch: mend it, or take it out") from None
+            raise BadInput(f"line {number} of {self._path} is no watch: correct it, or remove it") from None

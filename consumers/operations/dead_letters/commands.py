@@ -136,8 +136,9 @@ def stats(options: DeadLetterListOptions) -> None:
 def replay(options: ReplayOptions) -> None:
     """Send dead letters to their source topics again, the oldest first, with the revisions that they had.
 
-    Newer events keep their effect. Search requests, what was replayed before, what is a week old and what is older
-    than what the index has are left alone. Each replay is noted in the topic dead-letters.audit.
+    Newer events keep their effect. Skipped are search requests, letters that were replayed before, letters that are
+    a week old, and events that are older than the state in the index. Each replay is recorded in the topic
+    dead-letters.audit.
     """
     from consumers.operations.dead_letters.replay import ReplayTally
     from consumers.operations.dead_letters.replay_run import make_plan, run_plan
@@ -228,12 +229,10 @@ def _print_skipped(plan: "ReplayPlan", redact: "Redact") -> None:
 
     kinds = Counter(skipped.reason for skipped in plan.skipped).most_common()
     for reason, count_letters in kinds[:MAX_REASONS]:
-        _print_message(
-            printable(redact(f"left alone, {format_count(count_letters, 'letter', 'letters')}: {reason}"))
-        )
+        _print_message(printable(redact(f"skipped, {format_count(count_letters, 'letter', 'letters')}: {reason}")))
     if len(kinds) > MAX_REASONS:
         _print_message(
-            f"left alone, {sum(count_letters for _, count_letters in kinds[MAX_REASONS:])} more for other reasons"
+            f"skipped, {sum(count_letters for _, count_letters in kinds[MAX_REASONS:])} more for other reasons"
         )
     if plan.left:
         _print_message(f"not replayed because of --limit: {format_count(plan.left, 'letter', 'letters')}")

@@ -86,7 +86,7 @@ def format_event(value: bytes | None, redact: Redaction) -> str:
 
 def stats_tables(stats: DeadLetterStats, redact: Redaction) -> list[Table]:
     """Tables of the counts: codes with their most frequent message, then topics, hours and workers."""
-    codes = Table("code", "letters", "what most of them say", title=f"{stats.letters:,} dead letters")
+    codes = Table("code", "letters", "most frequent message", title=f"{stats.letters:,} dead letters")
     for code, count in stats.codes.most_common():
         codes.add_row(*map(printable, (code, f"{count:,}", redact(stats.messages[code]))))
     tables = [codes]

@@ -1,1 +1,1 @@
-"""Image operations: what an operator does with the pictures of the content store."""
+"""Image operations: commands for the pictures of the content store."""

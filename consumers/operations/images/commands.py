@@ -29,7 +29,7 @@ class SweepOptions:
 @images.command("sweep")
 @command_options(SweepOptions)
 def sweep(options: SweepOptions) -> None:
-    """Remove the pictures that nothing refers to, and print them; the index worker does so once a day."""
+    """Remove pictures without a reference, and print them; the index worker does the same once a day."""
     from consumers.indexing.content_sweep import open_sweep
     from infra.config.settings import read_settings
     from infra.console import report_errors

@@ -179,7 +179,8 @@ class EmbeddedIndex:
         elif isinstance(error, OSError):
             reason = error.strerror or reason
         return (
-            f"the embedded index at {self._get_address()} is away ({reason}): start `lookstream up`, or see its log"
+            f"the embedded index at {self._get_address()} cannot be reached ({reason}): "
+            "start `lookstream up`, or see its log"
         )
 
     def _hang_up(self) -> None:

@@ -94,7 +94,7 @@ def translate(error: Exception, place: str) -> Exception:
     reason = reason_of(error)
     match meaning_of(error):
         case ErrorMeaning.AWAY:
-            return unreachable(f"Qdrant at {place} is away ({reason})")
+            return unreachable(f"Qdrant at {place} cannot be reached ({reason})")
         case ErrorMeaning.SLOW:
             return Unavailable(f"Qdrant at {place} does not answer in time ({reason}): it is overloaded or stuck")
         case ErrorMeaning.BUSY:

@@ -1,4 +1,4 @@
-// Elements, made in one line. Text is always set as text: nothing that comes from an item is ever read as HTML.
+// Functions that create elements. Text is always set as text: no text of an item is ever read as HTML.
 
 /** An element: `h("button.chip", {type: "button", onclick}, "text", child)`. Names with a dash, `role`, and `for` are attributes. */
 export function h(name, properties = {}, ...children) {
@@ -15,7 +15,7 @@ export function h(name, properties = {}, ...children) {
   return element;
 }
 
-/** A drawing of lines, 24 by 24; people who hear the page are told nothing of it. */
+/** An icon from an SVG path, 24 by 24, hidden from screen readers. */
 export function icon(path) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
@@ -28,17 +28,17 @@ export function icon(path) {
 
 export const find = (id) => document.getElementById(id);
 
-/** A share as people read it: .873 is "87 %". */
+/** A share as text: .873 is "87 %". */
 export const percent = (share) => `${Math.round(share * 100)} %`;
 
-/** Milliseconds as people read them. */
+/** A duration as text. */
 export const duration = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
-/** A function that runs once its calls have paused for so long. */
-export function settled(run, ms) {
+/** A function that calls `run` after a pause of `ms` since its last call. */
+export function debounce(run, ms) {
   let timer;
-  return (...given) => {
+  return (...args) => {
     clearTimeout(timer);
-    timer = setTimeout(() => run(...given), ms);
+    timer = setTimeout(() => run(...args), ms);
   };
 }

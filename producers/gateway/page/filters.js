@@ -1,7 +1,7 @@
-// Filters: chips with counts, a price range, and the line of those in force.
+// Filter controls: chips with counts, a price range, and chips of the active filters.
 import { find, h } from "./dom.js";
 
-/** What the named colours (schemas/filters.py) look like. */
+/** CSS colours of the named colours (schemas/filters.py). */
 const COLOURS = {
   black: "#161616", white: "#ffffff", grey: "#8c8c8c", red: "#cf2a27", orange: "#ef7f1a", yellow: "#f5d327", green: "#2f8f3e",
   teal: "#138a8a", blue: "#2b62d9", navy: "#1c2a5e", purple: "#7a3fb0", pink: "#f08bb4", brown: "#7b4f2a", beige: "#dccbaa",
@@ -11,43 +11,43 @@ const LISTS = ["category", "colours", "brand", "source"];
 const SOURCES = { catalog: "Catalogue", social: "Social posts" };
 const STOCK = { true: "Available", false: "Sold out" };
 
-const word = (field, value) => ({ source: SOURCES, in_stock: STOCK })[field]?.[value] ?? value;
+const valueText = (field, value) => ({ source: SOURCES, in_stock: STOCK })[field]?.[value] ?? value;
 
-/** What is counted for the chips. */
+/** The fields that are counted for the chips. */
 export const COUNTED = [...Object.keys(FACETS), "currency"];
 
-/** Filters with a value put in, or taken out when it was there. */
-export function toggled(filters, field, value) {
-  if (!LISTS.includes(field)) return with_(filters, field, String(filters[field]) === String(value) ? null : value);
+/** Filters with a value added, or removed if it is already there. */
+export function toggle(filters, field, value) {
+  if (!LISTS.includes(field)) return withField(filters, field, String(filters[field]) === String(value) ? null : value);
   const chosen = filters[field] ?? [];
-  const left = chosen.filter((each) => each !== value);
-  return with_(filters, field, left.length < chosen.length ? left : [...chosen, value]);
+  const rest = chosen.filter((each) => each !== value);
+  return withField(filters, field, rest.length < chosen.length ? rest : [...chosen, value]);
 }
 
-/** Filters with another value of a field; null or nothing takes it out. */
-export function with_(filters, field, value) {
+/** Filters with a new value of a field; null or an empty value removes the field. */
+export function withField(filters, field, value) {
   const { [field]: _, ...others } = filters;
-  const is_empty = value === null || value.length === 0;
-  return is_empty ? others : { ...others, [field]: value };
+  const isEmpty = value === null || value.length === 0;
+  return isEmpty ? others : { ...others, [field]: value };
 }
 
-/** Lets filters be chosen; `changed` is called with the new ones. */
+/** The controls of filters; `onChange` is called with the new filters. */
 export class FilterControls {
   #filters = {};
 
-  constructor(changed) {
-    this.changed = changed;
-    find("filters-clear").addEventListener("click", () => changed({}));
+  constructor(onChange) {
+    this.onChange = onChange;
+    find("filters-clear").addEventListener("click", () => onChange({}));
     for (const id of ["price-min", "price-max", "price-currency"]) find(id).addEventListener("change", () => this.#price());
   }
 
-  /** Show the filters in force, and whether the system added some of its own. */
+  /** Show the active filters, and those that query understanding added. */
   show(filters, added) {
     this.#filters = filters;
     find("price-min").value = filters.price_min ?? "";
     find("price-max").value = filters.price_max ?? "";
     if (filters.currency) this.#currencies([filters.currency]);
-    const chips = [...entries(filters).map(([field, value]) => this.#inForce(field, value)), ...entries(added ?? {}).map(ownChip)];
+    const chips = [...entries(filters).map(([field, value]) => this.#activeChip(field, value)), ...entries(added ?? {}).map(addedChip)];
     find("chosen").replaceChildren(...chips.map((chip) => h("li", {}, chip)));
     const count = entries(filters).length;
     find("filter-count").textContent = count || "";
@@ -55,10 +55,10 @@ export class FilterControls {
     for (const chip of find("facets").querySelectorAll("[data-field]")) chip.ariaPressed = String(this.#has(chip.dataset));
   }
 
-  /** Show the counts of a facets result. */
+  /** Show the counts of a facets response. */
   count(counts) {
-    const shown = Object.keys(FACETS).filter((field) => counts[field]?.length);
-    find("facets").replaceChildren(...shown.map((field) => this.#facet(field, counts[field])));
+    const present = Object.keys(FACETS).filter((field) => counts[field]?.length);
+    find("facets").replaceChildren(...present.map((field) => this.#facet(field, counts[field])));
     this.#currencies((counts.currency ?? []).map(({ value }) => value));
     document.querySelector(".price").hidden = !counts.currency?.length;
   }
@@ -69,11 +69,11 @@ export class FilterControls {
   }
 
   #chip(field, value, count) {
-    const onclick = () => this.changed(toggled(this.#filters, field, field === "in_stock" ? value === "true" : value));
+    const onclick = () => this.onChange(toggle(this.#filters, field, field === "in_stock" ? value === "true" : value));
     const pressed = String(this.#has({ field, value }));
     const dot = COLOURS[value] && field === "colours" ? h("span.dot", { "--swatch": COLOURS[value] }) : null;
     const properties = { type: "button", onclick, ariaPressed: pressed, "data-field": field, "data-value": value };
-    return h("button.chip", properties, dot, word(field, value), " ", h("i", {}, String(count)));
+    return h("button.chip", properties, dot, valueText(field, value), " ", h("i", {}, String(count)));
   }
 
   #has({ field, value }) {
@@ -81,9 +81,9 @@ export class FilterControls {
     return LISTS.includes(field) ? (chosen ?? []).includes(value) : String(chosen) === value;
   }
 
-  #inForce(field, value) {
-    const onclick = () => this.changed(toggled(this.#filters, field, value));
-    const label = sentence(field, value);
+  #activeChip(field, value) {
+    const onclick = () => this.onChange(toggle(this.#filters, field, value));
+    const label = filterText(field, value);
     return h("button.chip", { type: "button", ariaPressed: "true", ariaLabel: `Remove filter: ${label}`, onclick }, label, " ×");
   }
 
@@ -102,10 +102,10 @@ export class FilterControls {
     };
     const [low, high] = [number("price-min"), number("price-max")];
     const swapped = low !== null && high !== null && low > high;
-    let filters = with_(this.#filters, "price_min", swapped ? high : low);
-    filters = with_(filters, "price_max", swapped ? low : high);
+    let filters = withField(this.#filters, "price_min", swapped ? high : low);
+    filters = withField(filters, "price_max", swapped ? low : high);
     const currency = low === null && high === null ? null : find("price-currency").value;
-    this.changed(with_(filters, "currency", currency));
+    this.onChange(withField(filters, "currency", currency));
   }
 }
 
@@ -115,9 +115,9 @@ function entries(filters) {
     .flatMap(([field, value]) => (LISTS.includes(field) ? value.map((each) => [field, each]) : [[field, value]]));
 }
 
-function sentence(field, value) {
+function filterText(field, value) {
   const words = { price_min: `from ${value}`, price_max: `up to ${value}` };
-  return words[field] ?? word(field, String(value));
+  return words[field] ?? valueText(field, String(value));
 }
 
-const ownChip = ([field, value]) => h("span.button.chip", { title: "added by query understanding" }, `${sentence(field, value)} (automatic)`);
+const addedChip = ([field, value]) => h("span.button.chip", { title: "added by query understanding" }, `${filterText(field, value)} (automatic)`);

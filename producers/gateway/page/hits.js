@@ -1,4 +1,4 @@
-// The grid of hits: cards in order, put in another order at once when the weights move.
+// The grid of hits: cards in order of score, reordered at once when the weights change.
 import { find, h, icon, percent } from "./dom.js";
 import { PARTS, score } from "./weights.js";
 
@@ -8,7 +8,7 @@ const MORE = "M11 19a8 8 0 1 0 0-16 8 8 0 0 0 0 16ZM21 21l-4.3-4.3M11 8v6M8 11h6
 const LESS = "M11 19a8 8 0 1 0 0-16 8 8 0 0 0 0 16ZM21 21l-4.3-4.3M8 11h6";
 const OUT = "M14 4h6v6M20 4l-9 9M18 14v5a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1h5";
 
-/** Shows hits; `onMore` and `onLess` take the item id of a hit, `onEnd` is called when the end comes into sight. */
+/** Shows hits; `onMore` and `onLess` get the item id of a hit, `onEnd` is called when the end of the list is near. */
 export class Hits {
   #list = find("hits");
   #cards = []; // {hit, card}, in the order shown
@@ -23,58 +23,58 @@ export class Hits {
     return this.#cards.length;
   }
 
-  /** Show these hits in place of all others. */
+  /** Replace all hits. */
   show(hits) {
     this.#cards = [];
     this.#list.replaceChildren();
     this.add(hits);
   }
 
-  /** Show these hits after the others. */
+  /** Append hits. */
   add(hits) {
-    const known = new Set(this.#cards.map(({ hit }) => hit.item_id)); // the index may have changed between two pages
+    const known = new Set(this.#cards.map(({ hit }) => hit.item_id)); // if the index changes between two pages, a hit may come twice
     const cards = hits.filter((hit) => !known.has(hit.item_id)).map((hit) => ({ hit, card: this.#card(hit) }));
     this.#cards.push(...cards);
-    this.#place();
+    this.#layOut();
   }
 
-  /** Put the hits in the order that other weights give. */
+  /** Sort the hits by their scores under other weights. */
   rank(weights) {
     const value = ({ hit }) => score(hit, weights) + hit.boost;
     this.#cards.sort((one, other) => value(other) - value(one));
-    this.#place();
+    this.#layOut();
   }
 
-  #place() {
+  #layOut() {
     const below = this.#cards.findLastIndex(({ hit }) => hit.confidence > 0) + 1;
     const cards = this.#cards.map(({ card }) => card);
-    if (below < cards.length) cards.splice(below, 0, line(below));
+    if (below < cards.length) cards.splice(below, 0, divider(below));
     this.#list.replaceChildren(...cards);
   }
 
   #card(hit) {
     const title = hit.title ?? hit.item_id;
-    const why = h("div.why", { id: `why-${crypto.getRandomValues(new Uint32Array(2)).join("-")}` }, ...reasons(hit));
-    const face = h("div.face", {}, picture(hit, title), sureness(hit), why);
-    const told = h("div.told", {}, h("b", {}, title), h("span", {}, facts(hit)));
-    return h(`li.card${hit.confidence > 0 ? "" : ".nearest"}`, { "data-item": hit.item_id }, face, told, this.#acts(hit, title, why));
+    const reasonBox = h("div.why", { id: `why-${crypto.getRandomValues(new Uint32Array(2)).join("-")}` }, ...reasons(hit));
+    const face = h("div.face", {}, picture(hit, title), confidenceBadge(hit), reasonBox);
+    const caption = h("div.caption", {}, h("b", {}, title), h("span", {}, facts(hit)));
+    return h(`li.card${hit.confidence > 0 ? "" : ".nearest"}`, { "data-item": hit.item_id }, face, caption, this.#actions(hit, title, reasonBox));
   }
 
-  #acts(hit, title, why) {
-    const act = (label, path, run) =>
+  #actions(hit, title, reasonBox) {
+    const action = (label, path, run) =>
       h("button", { type: "button", title: label, ariaLabel: `${label}: ${title}`, onclick: run }, icon(path));
-    const because = h("button.last", { type: "button", ariaExpanded: "false", "aria-controls": why.id }, "Why");
-    because.onclick = () => {
-      because.ariaExpanded = String(because.closest(".card").classList.toggle("open"));
+    const whyButton = h("button.last", { type: "button", ariaExpanded: "false", "aria-controls": reasonBox.id }, "Why");
+    whyButton.onclick = () => {
+      whyButton.ariaExpanded = String(whyButton.closest(".card").classList.toggle("open"));
     };
-    const more = act("More like this", MORE, () => this.onMore(hit.item_id));
-    const less = act("Not like this", LESS, () => this.onLess(hit.item_id));
-    return h("div.acts", {}, more, less, page(hit, title), because);
+    const more = action("More like this", MORE, () => this.onMore(hit.item_id));
+    const less = action("Not like this", LESS, () => this.onLess(hit.item_id));
+    return h("div.actions", {}, more, less, pageLink(hit, title), whyButton);
   }
 }
 
-const line = (above) =>
-  h("li.line-below", {}, above ? "The following items are the nearest, but not matches" : "None of these is a match; they are the nearest items");
+const divider = (hasMatches) =>
+  h("li.line-below", {}, hasMatches ? "The following items are the nearest, but not matches" : "None of these is a match; they are the nearest items");
 
 function picture(hit, title) {
   if (!hit.thumbnail) return h("span.small", {}, "no thumbnail");
@@ -82,17 +82,17 @@ function picture(hit, title) {
   return h("img", { src, alt: title, width: 160, height: 160 });
 }
 
-function sureness(hit) {
+function confidenceBadge(hit) {
   const level = hit.confidence >= SURE ? "sure" : hit.confidence >= HALF ? "half" : "low";
   const text = hit.confidence > 0 ? percent(hit.confidence) : "no match";
-  return h("span.sureness", { "data-level": level, title: `confidence; score ${hit.score.toFixed(3)}` }, text);
+  return h("span.confidence", { "data-level": level, title: `confidence; score ${hit.score.toFixed(3)}` }, text);
 }
 
 function facts(hit) {
   const price = hit.price === undefined ? null : money(hit.price, hit.currency);
-  const who = hit.brand ?? hit.creator;
+  const maker = hit.brand ?? hit.creator;
   const stock = hit.in_stock === false ? "sold out" : null;
-  return [who, price, stock].filter(Boolean).join(" · ") || hit.category || hit.source;
+  return [maker, price, stock].filter(Boolean).join(" · ") || hit.category || hit.source;
 }
 
 function money(price, currency) {
@@ -103,8 +103,8 @@ function money(price, currency) {
   }
 }
 
-/** A link to the item's own page: only the web, and telling it nothing of where one comes from. */
-function page(hit, title) {
+/** A link to the item's own page, http or https only, without a referrer. */
+function pageLink(hit, title) {
   if (!/^https?:\/\//i.test(hit.url ?? "")) return null;
   const label = `Open the page of ${title}`;
   return h("a", { href: hit.url, target: "_blank", rel: "noopener noreferrer", title: label, ariaLabel: label }, icon(OUT));
@@ -124,7 +124,7 @@ function reasons(hit) {
   ].filter(Boolean);
 }
 
-/** How likely it is the very item of the picture, and how many of its keypoints agree with the picture's. */
+/** The probability that the hit is the item of the picture, and the number of matching keypoints. */
 function agreement({ same_item: likelihood, explained }) {
   const item = likelihood === undefined ? null : `the very item: ${percent(likelihood)}`;
   const points = explained?.matches ? `${explained.matches.length} points agree` : null;

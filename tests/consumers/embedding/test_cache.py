@@ -1,4 +1,4 @@
-"""Looks that are remembered: a picture is looked at once, a failure each time, and no more are kept than said."""
+"""The embedding cache: a picture is embedded once, a failure is not cached, and the size is bounded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ BROKEN = Rejected(Code.IMAGE_UNREADABLE, "broken, for the test")
 
 @dataclass
 class RecordingEmbedder:
-    """Sees the first byte and the crop of pictures; those that start with an x are broken."""
+    """Records the first byte and the crop of each picture; pictures that start with an x are broken."""
 
     embedded: list[tuple[bytes, Crop | None]] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Moderation: blocked items never get into the index, restricted ones are for whoever asks, and all are told."""
+"""Moderation: blocked items never enter the index, restricted ones are found on request, all have an outcome."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -47,12 +47,12 @@ POLICY = ModerationPolicy(frozenset({"illegal"}), frozenset({"adult"}))
 PARTS = LookParts(4, 2)
 LAMP, BATH, CRIME = b"lamp", b"bath", b"crime"
 LABELS = {BATH: ("adult",), CRIME: ("illegal", "odd")}
-"""What the moderator of these tests sees."""
+"""The labels that the moderator of these tests gives."""
 
 
 @dataclass
-class Watchful(HashPictures):
-    """Looks at pictures with a moderator beside."""
+class LabellingPictures(HashPictures):
+    """Embeds pictures, and has a moderator label them."""
 
     def embed(
         self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), options: EmbedOptions = DEFAULT_OPTIONS
@@ -66,18 +66,18 @@ class Watchful(HashPictures):
 
 
 @dataclass
-class Moderated:
-    """Both jobs on one index, under one policy."""
+class ModeratedIndex:
+    """The indexing and the search handler on one index, with one policy."""
 
     index: Index
     outbox: Outbox
-    hash_pictures: Watchful
+    hash_pictures: LabellingPictures
     items: ItemIndexer
     searches: SearchHandler
     facets: FacetsHandler
 
     def put(self, *events: Event) -> list[ItemOutcome]:
-        """What becomes of the events of a batch."""
+        """The outcomes of the events of a batch."""
         assert self.items.handle(events) == {}
         return [body for event in self.outbox.take() if isinstance(body := event.body, ItemOutcome)]
 
@@ -94,7 +94,7 @@ class Moderated:
         return {hit.item_id for hit in self.search(**fields).hits}
 
     def counted(self, **fields: object) -> dict[str, int]:
-        """How many items there are of each brand."""
+        """The number of items of each brand."""
         request = FacetsRequest.model_validate({"request_id": "f", "facets": ("brand",)} | fields)
         self.facets.handle([Event(request)])
         [event] = self.outbox.take()
@@ -109,8 +109,8 @@ def index(tmp_path: Path) -> Iterator[Index]:
     shard.close()
 
 
-def moderated(index: Index, policy: ModerationPolicy = POLICY, moderator: str = "m") -> Moderated:
-    hash_pictures, outbox = Watchful(), Outbox()
+def moderated(index: Index, policy: ModerationPolicy = POLICY, moderator: str = "m") -> ModeratedIndex:
+    hash_pictures, outbox = LabellingPictures(), Outbox()
     confidence = Calibrator(index, hash_pictures.embed, PARTS)
     pipeline = ImagePipeline(hash_pictures.fetch, hash_pictures.embed, ENCODER, policy, moderator)
     watchlist = WatchMatrix(ENCODER, SIZE, PARTS, policy)
@@ -118,7 +118,7 @@ def moderated(index: Index, policy: ModerationPolicy = POLICY, moderator: str = 
         open_to_all = each.model_copy(update={"tenant": "default"})
         watchlist.apply(open_to_all.key, to_bytes(open_to_all))
     answers = ReplyPublisher(outbox, ENCODER)
-    return Moderated(
+    return ModeratedIndex(
         index,
         outbox,
         hash_pictures,

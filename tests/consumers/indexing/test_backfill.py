@@ -1,4 +1,4 @@
-"""Refill: what an older index holds comes into a new one as it was, and whatever is killed is gone on with."""
+"""Backfill: the items of an older index are copied unchanged into a new one, and a killed run is continued."""
 
 import random
 import uuid
@@ -45,8 +45,8 @@ steps = st.lists(
 
 
 @dataclass
-class Hosted(HashPictures):
-    """Pictures of files can be had again, others cannot."""
+class FilePictures(HashPictures):
+    """Pictures of files can be fetched again, others cannot."""
 
     def fetch(self, refs: Sequence[ImageRef]) -> Iterator[dict[int, bytes | Failure]]:
         gone = Rejected(Code.SOURCE_REFUSED, "no such folder")
@@ -56,7 +56,7 @@ class Hosted(HashPictures):
             yield {there[n]: picture for n, picture in wave.items()}
 
 
-class Both(NamedTuple):
+class TwoIndexes(NamedTuple):
     """An old index and a new one, each with its job."""
 
     old: IndexerHarness
@@ -80,18 +80,18 @@ def _is_gone(ref: ImageRef) -> bool:
 
 @pytest.fixture(autouse=True)
 def page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step is one page, and nobody waits between two passes."""
+    """A step copies one page, without a wait between two passes."""
     monkeypatch.setattr(backfill, "STEP_SECONDS", 0.0)
     monkeypatch.setattr(backfill, "GRACE_SECONDS", 0.0)
 
 
 @pytest.fixture
-def both(tmp_path: Path) -> Iterator[Both]:
+def both(tmp_path: Path) -> Iterator[TwoIndexes]:
     folders = [tmp_path / name for name in ("old", "new")]
     for folder in folders:
         folder.mkdir()
     shards = [open_shard(folder) for folder in folders]
-    yield Both(*(open_indexer(shard, Hosted()) for shard in shards))
+    yield TwoIndexes(*(open_indexer(shard, FilePictures()) for shard in shards))
     for shard in shards:
         shard.close()
 
@@ -114,7 +114,7 @@ def test_whatever_an_older_index_holds_and_whatever_came_live_the_new_one_comes_
     tmp_path_factory: pytest.TempPathFactory, history: Sequence[Step], chance: random.Random, live: int
 ) -> None:
     shards = [open_shard(tmp_path_factory.mktemp(name)) for name in ("old", "new")]
-    both = Both(*(open_indexer(shard, Hosted()) for shard in shards))
+    both = TwoIndexes(*(open_indexer(shard, FilePictures()) for shard in shards))
     events = [in_files(event_of(step)) for step in history]
     workers = Worker(both.old), Worker(both.new)
     for batch in delivered(events, chance):
@@ -130,7 +130,7 @@ def test_whatever_an_older_index_holds_and_whatever_came_live_the_new_one_comes_
         shard.close()
 
 
-def test_an_event_that_is_repeated_after_it_was_filled_in_changes_nothing(both: Both) -> None:
+def test_an_event_that_is_repeated_after_it_was_filled_in_changes_nothing(both: TwoIndexes) -> None:
     event = upsert("a", 1, stored_file(b"red", with_checksum=False), title="A")
     both.old.handle(event)
     assert (both.fill().filled, both.fill().missing) == (1, 0)
@@ -139,7 +139,9 @@ def test_an_event_that_is_repeated_after_it_was_filled_in_changes_nothing(both: 
     assert len(both.new.hash_pictures.looked) == looked
 
 
-def test_pictures_that_came_in_their_events_are_missing_and_named_until_the_events_come_again(both: Both) -> None:
+def test_pictures_that_came_in_their_events_are_missing_and_named_until_the_events_come_again(
+    both: TwoIndexes,
+) -> None:
     event = upsert("a", 1, b"red")
     both.old.handle(event, upsert("b", 1, stored_file(b"blue", with_checksum=False)))
     progress = both.fill()
@@ -148,7 +150,7 @@ def test_pictures_that_came_in_their_events_are_missing_and_named_until_the_even
     assert held(both.new.index, ITEMS) == held(both.old.index, ITEMS)
 
 
-def test_what_is_newer_in_the_new_index_stays(both: Both) -> None:
+def test_what_is_newer_in_the_new_index_stays(both: TwoIndexes) -> None:
     both.old.handle(upsert("a", 1, stored_file(b"red", with_checksum=False), title="old"))
     both.new.handle(upsert("a", 2, stored_file(b"blue", with_checksum=False), title="new"))
     before = held(both.new.index, ITEMS)
@@ -156,7 +158,7 @@ def test_what_is_newer_in_the_new_index_stays(both: Both) -> None:
     assert held(both.new.index, ITEMS) == before
 
 
-def test_patches_and_deletes_are_filled_in_too(both: Both) -> None:
+def test_patches_and_deletes_are_filled_in_too(both: TwoIndexes) -> None:
     both.old.handle(
         upsert("a", 1, stored_file(b"red", with_checksum=False), title="old"), patch("a", 3, title="patched")
     )
@@ -167,7 +169,7 @@ def test_patches_and_deletes_are_filled_in_too(both: Both) -> None:
     assert held(both.new.index, ITEMS) == held(both.old.index, ITEMS)
 
 
-def test_a_fill_that_is_killed_is_gone_on_with_and_looks_at_nothing_twice(both: Both) -> None:
+def test_a_fill_that_is_killed_is_gone_on_with_and_looks_at_nothing_twice(both: TwoIndexes) -> None:
     names = [f"item-{uuid.uuid4().hex}" for _ in range(100)]
     for name in names:
         both.old.handle(upsert(name, 1, stored_file(name.encode(), with_checksum=False)))
@@ -179,7 +181,9 @@ def test_a_fill_that_is_killed_is_gone_on_with_and_looks_at_nothing_twice(both: 
     assert sorted(both.new.hash_pictures.looked) == sorted(name.encode() for name in names)
 
 
-def test_what_standing_searches_know_stays_known_and_what_the_old_encoder_guessed_does_not(both: Both) -> None:
+def test_what_standing_searches_know_stays_known_and_what_the_old_encoder_guessed_does_not(
+    both: TwoIndexes,
+) -> None:
     both.old.handle(upsert("a", 1, stored_file(b"red", with_checksum=False)))
     main = point_ids("default", "a")[0]
     guess = prediction_payload(Likely(name="lamp", confidence=0.5))
@@ -190,7 +194,7 @@ def test_what_standing_searches_know_stays_known_and_what_the_old_encoder_guesse
     assert "category" not in filled
 
 
-def test_items_that_keep_changing_do_not_keep_a_fill_from_ending(both: Both) -> None:
+def test_items_that_keep_changing_do_not_keep_a_fill_from_ending(both: TwoIndexes) -> None:
     both.old.handle(upsert("a", 1, stored_file(b"red", with_checksum=False)))
     revisions = count(2)
 
@@ -203,7 +207,7 @@ def test_items_that_keep_changing_do_not_keep_a_fill_from_ending(both: Both) -> 
     assert progress.filled <= 2, "what changed after it had been filled in comes by itself"
 
 
-def test_an_item_that_the_new_worker_could_not_index_is_filled_in_by_a_later_pass(both: Both) -> None:
+def test_an_item_that_the_new_worker_could_not_index_is_filled_in_by_a_later_pass(both: TwoIndexes) -> None:
     both.old.handle(upsert("a", 1, stored_file(b"red", with_checksum=False)))
     events = iter([upsert("b", 1, stored_file(b"blue", with_checksum=False))])
 
@@ -216,7 +220,7 @@ def test_an_item_that_the_new_worker_could_not_index_is_filled_in_by_a_later_pas
     assert held(both.new.index, ITEMS) == held(both.old.index, ITEMS)
 
 
-def test_a_fill_that_is_killed_in_a_later_pass_still_finds_what_is_missing(both: Both) -> None:
+def test_a_fill_that_is_killed_in_a_later_pass_still_finds_what_is_missing(both: TwoIndexes) -> None:
     names = [f"item-{uuid.uuid4().hex}" for _ in range(60)]
     both.old.handle(*(upsert(name, 1, stored_file(name.encode(), with_checksum=False)) for name in names))
     while not read_progress(both.new.index).passed:

@@ -1,4 +1,4 @@
-"""The sweep of the content store: what something refers to stays, and what nothing refers to goes."""
+"""The sweep of the content store: pictures with a reference stay, pictures without one are removed."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ DAYS, SIZE = 10.0, 8
 
 
 @dataclass
-class Ground:
+class SweepSetup:
     """A store with old pictures, and two indexes."""
 
     folder: Path
@@ -51,14 +51,14 @@ class Ground:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
+def setup(tmp_path: Path) -> Iterator[SweepSetup]:
     with ExitStack() as stack:
         for n in (1, 2):
             (tmp_path / f"index-{n}").mkdir()
         indexes = [stack.enter_context(closing(Shard(tmp_path / f"index-{n}", 0))) for n in (1, 2)]
         for index in indexes:
             index.open("test:1", SIZE)
-        yield Ground(tmp_path, LocalContentStore(tmp_path / "pictures"), indexes)
+        yield SweepSetup(tmp_path, LocalContentStore(tmp_path / "pictures"), indexes)
 
 
 def point(checksum: str, item: str = "a", tenant: str = "ana", state: str = "live") -> Point:
@@ -68,79 +68,79 @@ def point(checksum: str, item: str = "a", tenant: str = "ana", state: str = "liv
     return Point(id_, payload | {"sha256": checksum}, vector)
 
 
-def test_what_nothing_refers_to_goes_and_the_young_stays(ground: Ground) -> None:
-    old, young = ground.put(b"old"), ground.put(b"young", days=DAYS - 1)
-    assert ground.sweep() == {old}
-    assert ground.store.exists("ana", young)
-    assert not ground.store.exists("ana", old)
-    assert ground.sweep() == set()
+def test_what_nothing_refers_to_goes_and_the_young_stays(setup: SweepSetup) -> None:
+    old, young = setup.put(b"old"), setup.put(b"young", days=DAYS - 1)
+    assert setup.sweep() == {old}
+    assert setup.store.exists("ana", young)
+    assert not setup.store.exists("ana", old)
+    assert setup.sweep() == set()
 
 
-def test_what_a_point_of_any_generation_has_stays(ground: Ground) -> None:
-    first, second, none = (ground.put(data) for data in (b"1", b"2", b"3"))
-    ground.indexes[0].upsert([point(first)])
-    ground.indexes[1].upsert([point(second)])
-    assert ground.sweep() == {none}
-    assert ground.store.exists("ana", first)
-    assert ground.store.exists("ana", second)
+def test_what_a_point_of_any_generation_has_stays(setup: SweepSetup) -> None:
+    first, second, none = (setup.put(data) for data in (b"1", b"2", b"3"))
+    setup.indexes[0].upsert([point(first)])
+    setup.indexes[1].upsert([point(second)])
+    assert setup.sweep() == {none}
+    assert setup.store.exists("ana", first)
+    assert setup.store.exists("ana", second)
 
 
-def test_a_sweep_that_asks_no_index_would_lose_pictures(ground: Ground) -> None:
-    """The control: it is the question to the indexes that keeps pictures."""
-    checksum = ground.put(b"1")
-    ground.indexes[0].upsert([point(checksum)])
-    assert ground.sweep(ground.indexes[1:]) == {checksum}
+def test_a_sweep_that_asks_no_index_would_lose_pictures(setup: SweepSetup) -> None:
+    """The control: only the query to the indexes saves pictures from removal."""
+    checksum = setup.put(b"1")
+    setup.indexes[0].upsert([point(checksum)])
+    assert setup.sweep(setup.indexes[1:]) == {checksum}
 
 
-def test_a_deleted_item_and_another_tenants_item_keep_no_picture(ground: Ground) -> None:
-    deleted, other = ground.put(b"deleted"), ground.put(b"other")
-    ground.indexes[0].upsert([point(deleted, state="dead"), point(other, tenant="bo")])
-    assert ground.sweep() == {deleted, other}
+def test_a_deleted_item_and_another_tenants_item_keep_no_picture(setup: SweepSetup) -> None:
+    deleted, other = setup.put(b"deleted"), setup.put(b"other")
+    setup.indexes[0].upsert([point(deleted, state="dead"), point(other, tenant="bo")])
+    assert setup.sweep() == {deleted, other}
 
 
-def test_a_picture_that_very_many_items_share_hides_no_other(ground: Ground) -> None:
+def test_a_picture_that_very_many_items_share_hides_no_other(setup: SweepSetup) -> None:
     """One search returns 256 points at most: here all of them have the same picture."""
-    shared, single = ground.put(b"shared"), ground.put(b"single")
-    ground.indexes[0].upsert([point(shared, item=f"item {n}") for n in range(600)])
-    ground.indexes[0].upsert([point(single, item="another")])
-    assert ground.sweep() == set()
+    shared, single = setup.put(b"shared"), setup.put(b"single")
+    setup.indexes[0].upsert([point(shared, item=f"item {n}") for n in range(600)])
+    setup.indexes[0].upsert([point(single, item="another")])
+    assert setup.sweep() == set()
 
 
-def test_very_many_pictures_are_swept_in_small_parts(ground: Ground) -> None:
-    checksums = {ground.put(b"%d" % n) for n in range(300)}
+def test_very_many_pictures_are_swept_in_small_parts(setup: SweepSetup) -> None:
+    checksums = {setup.put(b"%d" % n) for n in range(300)}
     stays = sorted(checksums)[::3]
-    ground.indexes[0].upsert([point(checksum, item=checksum) for checksum in stays])
-    assert ground.sweep() == checksums - set(stays)
-    assert {checksum for checksum in checksums if ground.store.exists("ana", checksum)} == set(stays)
+    setup.indexes[0].upsert([point(checksum, item=checksum) for checksum in stays])
+    assert setup.sweep() == checksums - set(stays)
+    assert {checksum for checksum in checksums if setup.store.exists("ana", checksum)} == set(stays)
 
 
-def test_what_a_dead_letter_names_stays_for_its_replay(ground: Ground) -> None:
-    letter, none = ground.put(b"letter"), ground.put(b"none")
+def test_what_a_dead_letter_names_stays_for_its_replay(setup: SweepSetup) -> None:
+    letter, none = setup.put(b"letter"), setup.put(b"none")
     event = {"item_id": "a", "images": [{"kind": "file", "root": "_content", "path": "x", "sha256": letter}]}
     value = base64.b64encode(json.dumps(event).encode()).decode()
-    ground.letters.write_text("".join(json.dumps({"value": each}) + "\n" for each in (value, None)))
-    assert checksums_in(ground.letters) == {letter}
-    assert ground.sweep() == {none}
+    setup.letters.write_text("".join(json.dumps({"value": each}) + "\n" for each in (value, None)))
+    assert checksums_in(setup.letters) == {letter}
+    assert setup.sweep() == {none}
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"key": 1}', '{"value": 5}', '{"value": "***"}'])
-def test_a_file_of_dead_letters_that_cannot_be_read_lets_nothing_go(ground: Ground, line: str) -> None:
-    checksum = ground.put(b"old")
-    ground.letters.write_text(line + "\n")
+def test_a_file_of_dead_letters_that_cannot_be_read_lets_nothing_go(setup: SweepSetup, line: str) -> None:
+    checksum = setup.put(b"old")
+    setup.letters.write_text(line + "\n")
     with pytest.raises(Unavailable, match="not a dead letter"):
-        ground.sweep()
-    assert ground.store.exists("ana", checksum)
+        setup.sweep()
+    assert setup.store.exists("ana", checksum)
 
 
-def test_a_dry_run_says_what_would_go_and_removes_nothing(ground: Ground) -> None:
-    checksum = ground.put(b"old")
-    assert ground.sweep(is_dry_run=True) == {checksum}
-    assert ground.store.exists("ana", checksum)
+def test_a_dry_run_says_what_would_go_and_removes_nothing(setup: SweepSetup) -> None:
+    checksum = setup.put(b"old")
+    assert setup.sweep(is_dry_run=True) == {checksum}
+    assert setup.store.exists("ana", checksum)
 
 
-def test_an_index_that_is_away_lets_nothing_go(ground: Ground) -> None:
-    checksum = ground.put(b"old")
+def test_an_index_that_is_away_lets_nothing_go(setup: SweepSetup) -> None:
+    checksum = setup.put(b"old")
     away = EmbeddedIndex(Path("nobody listens here"))
     with closing(away), pytest.raises(Unavailable):
-        ground.sweep([*ground.indexes, away])
-    assert ground.store.exists("ana", checksum)
+        setup.sweep([*setup.indexes, away])
+    assert setup.store.exists("ana", checksum)

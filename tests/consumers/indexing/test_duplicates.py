@@ -1,4 +1,4 @@
-"""Duplicates: exact, near and similar main pictures, the groups that they make, and bytes that are known."""
+"""Duplicates: exact, near and similar main pictures, their groups, and pictures with known bytes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +23,8 @@ from tests.consumers.indexer_harness import HashPictures, IndexerHarness, open_i
 
 
 @dataclass
-class Posed(HashPictures):
-    """Looks at pictures whose bytes say `look hash`: the name of a vector, and a perceptual hash."""
+class PosedPictures(HashPictures):
+    """Embeds pictures whose bytes are `look hash`: the name of a vector, and a perceptual hash."""
 
     vectors: dict[str, "np.typing.NDArray[np.float32]"] = field(default_factory=dict)
 
@@ -40,7 +40,7 @@ class Posed(HashPictures):
         )
 
 
-def posed(angle: float) -> "np.typing.NDArray[np.float32]":
+def look_at_angle(angle: float) -> "np.typing.NDArray[np.float32]":
     """A look whose score with `posed(0)` is cos(angle), in degrees, all parts alike."""
     cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     return np.array([cos, sin, 0, 0, cos, sin, cos, sin], np.float32)
@@ -55,8 +55,13 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
 
 @pytest.fixture
 def harness(shard: Shard) -> IndexerHarness:
-    looks = {"front": posed(0), "again": posed(5), "alike": posed(20), "other": posed(80)}
-    return open_indexer(shard, Posed(vectors=looks))
+    looks = {
+        "front": look_at_angle(0),
+        "again": look_at_angle(5),
+        "alike": look_at_angle(20),
+        "other": look_at_angle(80),
+    }
+    return open_indexer(shard, PosedPictures(vectors=looks))
 
 
 def put(harness: IndexerHarness, item: str, *pictures: str, revision: int = 1, tenant: str = "t") -> ItemIndexed:
@@ -70,7 +75,7 @@ def put(harness: IndexerHarness, item: str, *pictures: str, revision: int = 1, t
 
 
 def group(harness: IndexerHarness, item: str, image: int = 0, tenant: str = "t") -> object:
-    """The group that a point of the item is of."""
+    """The duplicate group of the item's points."""
     id = point_id(tenant, item, image)
     return harness.index.payloads([id], ["duplicate_group"]).get(id, {}).get("duplicate_group")
 
@@ -196,7 +201,7 @@ def test_items_of_the_same_bytes_are_one_group_however_they_are_cut_into_batches
     batches: list[list[tuple[int, str]]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     shard = open_shard(tmp_path_factory.mktemp("groups"))
-    harness = open_indexer(shard, Posed(vectors={"front": posed(0), "other": posed(80)}))
+    harness = open_indexer(shard, PosedPictures(vectors={"front": look_at_angle(0), "other": look_at_angle(80)}))
     groups: dict[str, str] = {}
     for batch in batches:
         fresh = {f"i{item}": look for item, look in batch if f"i{item}" not in groups}

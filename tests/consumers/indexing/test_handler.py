@@ -1,4 +1,4 @@
-"""ItemIndexer on a real index: newest wins, removed pictures go, bad pictures fail alone."""
+"""ItemIndexer on a real index: the newest revision wins, and a bad picture fails its own item only."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -184,7 +184,7 @@ def test_one_bad_picture_never_fails_its_batch(
 def test_an_upsert_that_fails_takes_nothing_with_it(
     job: ItemIndexer, index: Index, outbox: "Outbox", discs: Path
 ) -> None:
-    """What a bad event comes together with must not decide what becomes of the others."""
+    """A bad event must not change the results of the other events of its batch."""
     good, bad = upsert("a", 1, inline(discs, "red")), upsert("a", 2, InlineImage(data=b"broken"))
     after, lonely = patch("a", 3, title="after"), patch("b", 2, title="x")
     failures = job.handle([good, bad, after, upsert("b", 1, InlineImage(data=b"broken")), lonely])

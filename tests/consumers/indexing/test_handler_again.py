@@ -1,4 +1,4 @@
-"""What is not done again, what events are told of it, and others that write to the same items."""
+"""Repeated events: the work that is not repeated, their outcomes, and other writers of the same items."""
 
 import uuid
 from collections.abc import Iterator
@@ -54,14 +54,14 @@ def harness(shard: Shard) -> IndexerHarness:
 
 
 def outcome(harness: IndexerHarness, event: Event) -> ItemOutcome:
-    """What one event came to, in a batch of its own."""
+    """The outcome of one event, in a batch of its own."""
     assert harness.job.handle([event]) == {}
     [with_checksum] = harness.outcomes()
     return with_checksum
 
 
 def images(with_checksum: ItemOutcome) -> tuple[int, int]:
-    """How many pictures were embedded, and how many kept."""
+    """The counts of embedded and of unchanged pictures."""
     assert isinstance(with_checksum, ItemIndexed)
     return with_checksum.images, with_checksum.unchanged
 
@@ -176,7 +176,7 @@ def test_times_are_in_their_order(harness: IndexerHarness) -> None:
     assert times.event_time <= times.received_at <= times.searchable_at
 
 
-# --- others who write ---
+# --- other writers ---
 
 
 def test_what_others_write_while_pictures_are_looked_at_is_kept(harness: IndexerHarness, shard: Shard) -> None:

@@ -1,4 +1,4 @@
-"""Whatever the order, the batches and the repeats: an item comes to what its revisions say. On a real shard."""
+"""In any order, batches and repeats of events, the revisions decide an item's final state. On a real shard."""
 
 import random
 import uuid

@@ -1,4 +1,4 @@
-"""Folding the events of one item: what counts, what was superseded, what contradicts."""
+"""The merge of the events of one item: which count, which are superseded, which contradict each other."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -20,7 +20,7 @@ LAMP, SHOE = b"lamp", b"shoe"
 
 
 def folded(*batches: Sequence[Event]) -> ItemState:
-    """What one item comes to after these batches."""
+    """The merged state of one item after these batches."""
     state = ItemState()
     for batch in batches:
         [item_change] = changes_by_item(batch).values()
@@ -29,7 +29,7 @@ def folded(*batches: Sequence[Event]) -> ItemState:
 
 
 def verdicts(known: ItemState, *events: Event) -> list[object]:
-    """What becomes of each event: a word, or the code of its failure."""
+    """The result of each event: a word, or the code of its failure."""
     [item_change] = changes_by_item(events).values()
     found = merge(known, item_change).outcomes
     return [verdict.code if isinstance(verdict := found[e.id], Failure) else verdict for e in events]

@@ -1,4 +1,4 @@
-"""What the outcome of an event says about revisions."""
+"""The revisions in the outcome of an event."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def harness(tmp_path: Path) -> Iterator[IndexerHarness]:
 
 
 def outcome_of(harness: IndexerHarness, event: Event) -> ItemOutcome:
-    """What becomes of an event."""
+    """The outcome of an event."""
     assert harness.job.handle([event]) == {}
     [outcome] = harness.outcomes()
     return outcome

@@ -1,4 +1,4 @@
-"""Searches can wait for the index to have come as far as they ask, and are told how far it is."""
+"""Searches can wait until the index has reached a position, and answers say which position it has reached."""
 
 import time
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The ledger finds records that may have killed the worker, and keeps the order in which all are done."""
+"""The ledger finds records that may have killed the worker, and preserves the order of processing."""
 
 import shutil
 from contextlib import suppress
@@ -19,7 +19,7 @@ def records(count: int) -> list[Record]:
 
 
 def die_with(path: Path, part: list[Record]) -> None:
-    """A worker that died with these records in hand."""
+    """A worker that died while it processed these records."""
     try:
         with CrashLedger(path).in_progress(part):
             raise KeyboardInterrupt

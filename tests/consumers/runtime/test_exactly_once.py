@@ -1,4 +1,4 @@
-"""Exactly once, over a real broker: a worker that dies in the middle of a transaction leaves one answer each."""
+"""Exactly once, over a real broker: with a worker that dies in a transaction, each request has one answer."""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,8 +31,8 @@ from tests.consumers.runtime.handlers import FunctionHandler
 IDS = [f"q{n}" for n in range(6)]
 
 
-class Killed(BaseException):
-    """Stands for kill -9: nothing after it runs."""
+class SimulatedKill(BaseException):
+    """Simulates kill -9: nothing after it runs."""
 
 
 @dataclass
@@ -57,15 +57,15 @@ class RunQueryWorker:
 
 
 class DiesBeforeCommit(TransactionSink):
-    """Sends everything, and dies before it can say that it is done."""
+    """Sends all records, and dies before the commit."""
 
     def _step(self, step: Callable[[], None]) -> None:
         self._sink.flush()
-        raise Killed
+        raise SimulatedKill
 
 
 @dataclass
-class Querying:
+class QueryWorker:
     """A query worker of the tests: its handler answers, unless another is given."""
 
     kafka: KafkaSettings
@@ -80,7 +80,7 @@ class Querying:
     def run(
         self, shutdown: ShutdownSignal | None = None, run_query_worker: RunQueryWorker | None = None
     ) -> list[str]:
-        """Work until it is told to stop, dies or nothing more comes; whom it has answered."""
+        """Work until it is stopped, dies or nothing more comes; the ids of the answered requests."""
         with (
             closing(EventSource(self.kafka, "queries", [SEARCH_REQUESTS])) as source,
             closing(self.transactions(self.kafka, self.name)) as transactions,
@@ -123,7 +123,7 @@ def test_a_worker_that_cannot_look_up_what_was_answered_holds_its_batch_until_it
             raise Unavailable("the broker is away, for the test")
         return False
 
-    worker = Querying(
+    worker = QueryWorker(
         kafka, make_handler=lambda run_query_worker: FunctionHandler(run_query_worker.handle, find_done=find_done)
     )
     assert worker.run() == ["q0"]
@@ -148,10 +148,10 @@ def test_what_is_expired_is_answered_before_the_others_are_worked_on(kafka: Kafk
 
         return FunctionHandler(work, find_expired=find_expired)
 
-    assert Querying(kafka, make_handler=make, size=BatchSize(16, 0.5)).run() == IDS
+    assert QueryWorker(kafka, make_handler=make, size=BatchSize(16, 0.5)).run() == IDS
     assert visible == [IDS[:4]]
     assert answers(kafka) == IDS
-    assert Querying(kafka).run() == []
+    assert QueryWorker(kafka).run() == []
 
 
 def test_what_must_wait_holds_up_nobody_and_is_answered_once(kafka: KafkaSettings) -> None:
@@ -166,9 +166,9 @@ def test_what_must_wait_holds_up_nobody_and_is_answered_once(kafka: KafkaSetting
     def make(run_query_worker: RunQueryWorker) -> FunctionHandler:
         return FunctionHandler(run_query_worker.handle, find_deferred=find_deferred)
 
-    assert Querying(kafka, make_handler=make).run() == [*IDS[1:], IDS[0]]
+    assert QueryWorker(kafka, make_handler=make).run() == [*IDS[1:], IDS[0]]
     assert answers(kafka) == IDS
-    assert Querying(kafka).run() == []
+    assert QueryWorker(kafka).run() == []
 
 
 def test_what_was_answered_behind_one_that_waits_is_not_answered_by_the_next_owner(kafka: KafkaSettings) -> None:
@@ -177,21 +177,21 @@ def test_what_was_answered_behind_one_that_waits_is_not_answered_by_the_next_own
 
     def find_deferred(events: Sequence[Event]) -> set[str]:
         if answers(kafka) == IDS[1:]:
-            raise Killed
+            raise SimulatedKill
         return {e.id for e in events if isinstance(e.body, SearchRequest) and e.body.request_id == IDS[0]}
 
     def make(run_query_worker: RunQueryWorker) -> FunctionHandler:
         return FunctionHandler(run_query_worker.handle, find_deferred=find_deferred)
 
-    with pytest.raises(Killed):
-        Querying(kafka, make_handler=make).run()
+    with pytest.raises(SimulatedKill):
+        QueryWorker(kafka, make_handler=make).run()
     # The local broker keeps no notes of transactions (Tansu 0.6.0): there the answers are looked up.
-    assert Querying(kafka, make_handler=partial(looked_up, kafka)).run() == [IDS[0]]
+    assert QueryWorker(kafka, make_handler=partial(looked_up, kafka)).run() == [IDS[0]]
     assert answers(kafka) == IDS
 
 
 def answers(kafka: KafkaSettings) -> list[str]:
-    """Whom readers see answers for."""
+    """The ids of the requests whose answers readers see."""
     found = []
     with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
         reader.rewind()
@@ -206,13 +206,13 @@ def test_a_worker_killed_between_its_answers_and_its_commit_leaves_one_answer_ea
     ask(kafka, IDS)
     ledger = tmp_path / "attempts"
     look_up = partial(looked_up, kafka)
-    with pytest.raises(Killed):
-        Querying(kafka, ledger, DiesBeforeCommit, look_up).run()
-    with suppress(Killed):  # the local broker shows what was undone, and then there is nothing left to do
-        Querying(kafka, ledger, DiesBeforeCommit, look_up).run()
-    Querying(kafka, ledger, make_handler=look_up).run()
+    with pytest.raises(SimulatedKill):
+        QueryWorker(kafka, ledger, DiesBeforeCommit, look_up).run()
+    with suppress(SimulatedKill):  # the local broker shows what was undone, and then there is nothing left to do
+        QueryWorker(kafka, ledger, DiesBeforeCommit, look_up).run()
+    QueryWorker(kafka, ledger, make_handler=look_up).run()
     assert answers(kafka) == IDS
-    assert Querying(kafka, ledger, make_handler=look_up).run() == []
+    assert QueryWorker(kafka, ledger, make_handler=look_up).run() == []
 
 
 def test_each_request_is_answered_once_while_workers_come_and_go_in_the_middle_of_batches(
@@ -230,7 +230,7 @@ def test_each_request_is_answered_once_while_workers_come_and_go_in_the_middle_o
         return FunctionHandler(work)
 
     workers = [
-        Querying(
+        QueryWorker(
             member.model_copy(update={"static_member": f"m{n}" if n % 2 else None}),
             make_handler=make, size=BatchSize(4, 0), name=f"queries-{n}",
         )

@@ -1,4 +1,4 @@
-"""Settling: what becomes of a failed record, and what is said of it."""
+"""The failure router: where a failed record goes, and its headers."""
 
 import hashlib
 import time
@@ -24,8 +24,8 @@ NEVER = Rejected(Code.IMAGE_FORMAT, "no picture, for the test")
 
 
 @dataclass
-class Sent:
-    """Keeps the records that were sent."""
+class RecordingSink:
+    """A sink that records what is sent."""
 
     records: list[Record] = field(default_factory=list)
     codes: list[Code] = field(default_factory=list)
@@ -47,12 +47,12 @@ class Sent:
 
 
 @pytest.fixture
-def sent() -> Sent:
-    return Sent()
+def sent() -> RecordingSink:
+    return RecordingSink()
 
 
 @pytest.fixture
-def router(sent: Sent) -> FailureRouter:
+def router(sent: RecordingSink) -> FailureRouter:
     return FailureRouter(sent, sent.note_failure, Unlimited(), "host-0", lambda: "fake:1", now=lambda: NOW)
 
 
@@ -60,7 +60,9 @@ def record(headers: Mapping[str, bytes | None] | None = None, topic: str = "cata
     return Record(topic, 2, 7, b"default:a", b"\xff value", headers or {"ce_id": b"e1", "mine": None}, 1_000)
 
 
-def through(router: FailureRouter, sent: Sent, failure: Failure, current: Record | None = None) -> list[str]:
+def through(
+    router: FailureRouter, sent: RecordingSink, failure: Failure, current: Record | None = None
+) -> list[str]:
     """The topics that a record goes through when it fails in the same way each time."""
     current = current or record()
     while not sent.topics or not sent.topics[-1].endswith(".dead"):
@@ -70,7 +72,7 @@ def through(router: FailureRouter, sent: Sent, failure: Failure, current: Record
 
 
 def test_what_may_work_later_goes_through_the_retry_topics_and_then_to_the_dead_letters(
-    router: FailureRouter, sent: Sent
+    router: FailureRouter, sent: RecordingSink
 ) -> None:
     tiers = ["catalog.items.retry.5s", "catalog.items.retry.60s", "catalog.items.retry.600s", "catalog.items.dead"]
     assert through(router, sent, LATER) == tiers
@@ -92,17 +94,17 @@ def test_what_may_work_later_goes_through_the_retry_topics_and_then_to_the_dead_
     assert (letter.headers["dead-worker"], letter.headers["dead-encoder"]) == (b"host-0", b"fake:1")
 
 
-def test_what_is_missing_gets_one_more_try(router: FailureRouter, sent: Sent) -> None:
+def test_what_is_missing_gets_one_more_try(router: FailureRouter, sent: RecordingSink) -> None:
     gone = TryLater(Code.IMAGE_MISSING, "404, for the test", tries=1)
     assert through(router, sent, gone) == ["catalog.items.retry.5s", "catalog.items.dead"]
 
 
-def test_what_never_works_goes_to_the_dead_letters_at_once(router: FailureRouter, sent: Sent) -> None:
+def test_what_never_works_goes_to_the_dead_letters_at_once(router: FailureRouter, sent: RecordingSink) -> None:
     assert through(router, sent, NEVER) == ["catalog.items.dead"]
     assert sent.records[0].headers["dead-class"] == b"Rejected"
 
 
-def test_what_was_not_even_tried_keeps_its_attempts_and_waits_longer_each_time(sent: Sent) -> None:
+def test_what_was_not_even_tried_keeps_its_attempts_and_waits_longer_each_time(sent: RecordingSink) -> None:
     moment = NOW
     router = FailureRouter(sent, sent.note_failure, Unlimited(), now=lambda: moment)
     rests = TryLater(Code.IMAGE_TIMEOUT, "its host rests, for the test", tried=False)
@@ -124,7 +126,7 @@ def test_a_wait_that_is_longer_than_any_of_ours_is_not_believed() -> None:
     assert due_time(Record("t", 0, 0, None, None, soon, now_ms)) == (now_ms + 5_000) / 1000
 
 
-def test_waits_differ_by_a_fifth_at_most(router: FailureRouter, sent: Sent) -> None:
+def test_waits_differ_by_a_fifth_at_most(router: FailureRouter, sent: RecordingSink) -> None:
     for _ in range(50):
         router.route(record(), None, LATER)
     waits = {due_time(waiting) - NOW.timestamp() for waiting in sent.records}
@@ -132,12 +134,14 @@ def test_waits_differ_by_a_fifth_at_most(router: FailureRouter, sent: Sent) -> N
     assert len(waits) > 10
 
 
-def test_at_the_last_call_nothing_waits_any_more(router: FailureRouter, sent: Sent) -> None:
+def test_at_the_last_call_nothing_waits_any_more(router: FailureRouter, sent: RecordingSink) -> None:
     router.delays = {}
     assert through(router, sent, LATER) == ["catalog.items.dead"]
 
 
-def test_retry_headers_that_somebody_else_wrote_are_not_believed(router: FailureRouter, sent: Sent) -> None:
+def test_retry_headers_that_somebody_else_wrote_are_not_believed(
+    router: FailureRouter, sent: RecordingSink
+) -> None:
     codes = {"topic": b"victim", "partition": b"0", "offset": b"0", "timestamp": b"0", "attempts": b"9"}
     forged = record({f"retry-{name}": value for name, value in codes.items()} | {"retry-first-failed-at": b"x"})
     assert read_origin(forged, NOW).position == "catalog.items/2/7"
@@ -146,7 +150,7 @@ def test_retry_headers_that_somebody_else_wrote_are_not_believed(router: Failure
 
 
 def test_what_anybody_wrote_to_a_retry_topic_goes_the_way_of_the_events_that_wait_there(
-    router: FailureRouter, sent: Sent
+    router: FailureRouter, sent: RecordingSink
 ) -> None:
     tiers = ["catalog.items.retry.5s", "catalog.items.retry.60s", "catalog.items.retry.600s", "catalog.items.dead"]
     assert through(router, sent, LATER, record(topic="catalog.items.retry.60s")) == tiers
@@ -155,7 +159,7 @@ def test_what_anybody_wrote_to_a_retry_topic_goes_the_way_of_the_events_that_wai
     assert through(router, sent, NEVER, record(topic="social.posts.retry.5s")) == ["social.posts.dead"]
 
 
-def test_secrets_are_masked_in_what_is_said_and_kept_in_what_was_sent(sent: Sent) -> None:
+def test_secrets_are_masked_in_what_is_said_and_kept_in_what_was_sent(sent: RecordingSink) -> None:
     router = FailureRouter(sent, sent.note_failure, Unlimited(), redact=lambda text: text.replace("hunter2", "***"))
     router.route(record(), None, Rejected(Code.SOURCE_REFUSED, "no hunter2 " + "x" * 400))
     [letter] = sent.records
@@ -205,7 +209,7 @@ def test_a_tenant_that_is_set_aside_stays_so_however_many_others_come() -> None:
     assert limit.is_set_aside("flood")
 
 
-def test_what_does_not_fit_into_a_dead_letter_is_cut_and_says_what_it_was(sent: Sent) -> None:
+def test_what_does_not_fit_into_a_dead_letter_is_cut_and_says_what_it_was(sent: RecordingSink) -> None:
     router = FailureRouter(sent, sent.note_failure, Unlimited(), now=lambda: NOW, record_bytes=20_000)
     value = b"x" * 30_000
     huge = Record("catalog.items", 1, 5, b"default:a", value, {"big": b"y" * 5_000, "small": b"z"}, 1_000)
@@ -218,7 +222,7 @@ def test_what_does_not_fit_into_a_dead_letter_is_cut_and_says_what_it_was(sent: 
     assert letter.headers["dead-offset"] == b"5"
 
 
-def test_what_would_wait_but_does_not_fit_is_a_dead_letter_at_once(sent: Sent) -> None:
+def test_what_would_wait_but_does_not_fit_is_a_dead_letter_at_once(sent: RecordingSink) -> None:
     router = FailureRouter(sent, sent.note_failure, Unlimited(), now=lambda: NOW, record_bytes=20_000)
     router.route(Record("catalog.items", 1, 5, b"default:a", b"x" * 30_000), None, LATER)
     assert sent.topics == ["catalog.items.dead"]
@@ -235,7 +239,7 @@ def test_what_would_wait_but_does_not_fit_is_a_dead_letter_at_once(sent: Sent) -
 def test_whatever_a_record_says_of_itself_it_finds_its_dead_letter(
     key: bytes | None, headers: dict[str, bytes | None], timestamp: int, digits: int
 ) -> None:
-    sent = Sent()
+    sent = RecordingSink()
     router = FailureRouter(sent, sent.note_failure, Unlimited(), now=lambda: NOW)
     forged = {
         "retry-topic": b"catalog.items",

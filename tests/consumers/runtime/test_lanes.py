@@ -1,4 +1,4 @@
-"""The two lanes over a real broker: what waits holds up nothing, and nothing that waits is lost."""
+"""The two lanes over a real broker: a waiting record delays no other, and none is lost."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -30,8 +30,8 @@ RETRIED = [retry_topic(CATALOG_ITEMS, delay) for delay in RETRY_DELAYS]
 
 
 @dataclass
-class Notes:
-    """A job whose items fail as often as their id says, and then work."""
+class RecordingHandler:
+    """A handler whose items fail as often as their id says, and then succeed."""
 
     failed: dict[str, int] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
@@ -59,12 +59,12 @@ def make_lanes(kafka: KafkaSettings) -> Iterator[Callable[..., Lanes]]:
     with ExitStack() as stack:
         sink = stack.enter_context(closing(EventSink(kafka)))
 
-        def lane(source: EventSource, notes: Notes, settler: FailureRouter) -> WorkerLoop:
+        def lane(source: EventSource, notes: RecordingHandler, settler: FailureRouter) -> WorkerLoop:
             strategy = AtLeastOnceCommit(source, sink, lambda: None, 0)
             processor = BatchProcessor(FunctionHandler(notes.handle), settler, strategy, CrashLedger(None))
             return WorkerLoop(source, processor, strategy, BatchSize(16, 0.01), HeartbeatFile(None))
 
-        def make(notes: Notes, delays: Mapping[str, float]) -> Lanes:
+        def make(notes: RecordingHandler, delays: Mapping[str, float]) -> Lanes:
             source = stack.enter_context(closing(EventSource(kafka, "live", [CATALOG_ITEMS])))
             later = stack.enter_context(closing(EventSource(kafka, "again", RETRIED, due_time)))
             settler = FailureRouter(sink, notes.note_failure, Unlimited(), delays=delays)
@@ -91,7 +91,7 @@ def test_what_fails_for_a_while_is_done_in_the_end_and_what_never_works_is_dead_
 ) -> None:
     items = ["0-a", "1-b", "2-c", "3-d", "9-never"]
     send(kafka, *items)
-    notes, stop = Notes(), ShutdownSignal()
+    notes, stop = RecordingHandler(), ShutdownSignal()
     lanes = make_lanes(notes, {"5s": 0.1, "60s": 0.2, "600s": 0.3})
     runner = Thread(target=lanes.run, args=(stop,))
     runner.start()
@@ -109,7 +109,7 @@ def test_a_worker_that_drains_tries_what_waits_once_more_and_leaves_nothing_behi
     kafka: KafkaSettings, make_lanes: Callable[..., Lanes]
 ) -> None:
     send(kafka, "0-a", "1-b", "9-never")
-    notes = Notes()
+    notes = RecordingHandler()
     make_lanes(notes, RETRY_DELAYS).run(ShutdownSignal(when_idle=True), idle_seconds=1.0)
     assert sorted(notes.done) == ["0-a", "1-b"]
     assert [letter.key for letter in read_topics(kafka)] == [b"default:9-never"]
@@ -119,11 +119,11 @@ def test_when_one_lane_fails_both_end(kafka: KafkaSettings, make_lanes: Callable
     send(kafka, "1-b")
 
     @dataclass
-    class Broken(Notes):
+    class BrokenHandler(RecordingHandler):
         def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
             if self.failed:
                 raise ZeroDivisionError("a bug, for the test")
             return super().handle(events)
 
     with pytest.raises(ZeroDivisionError):
-        make_lanes(Broken(), {"5s": 0.0}).run(ShutdownSignal())
+        make_lanes(BrokenHandler(), {"5s": 0.0}).run(ShutdownSignal())

@@ -1,4 +1,4 @@
-"""Looking ahead: each record that comes next is seen once, and nobody waits for it."""
+"""Lookahead: each next record is prepared once, and no batch waits for the preparation."""
 
 import threading
 import time
@@ -47,7 +47,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 class SentEvents:
-    """A sink that keeps what it is given."""
+    """A sink that records events."""
 
     def __init__(self) -> None:
         self.records: list[OutgoingRecord] = []
@@ -63,7 +63,7 @@ class SentEvents:
 
 
 class RecordingHandler:
-    """Notes what it is to get ready."""
+    """Records the batches that it prepares."""
 
     def __init__(self) -> None:
         self.prepared_batches: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""The loop over a real broker: nothing is committed before it is safe, and nothing is lost."""
+"""The loop over a real broker: nothing is committed before it is durable, and nothing is lost."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ USUAL = BatchSize(64, 0.05)
 
 @dataclass
 class Notes:
-    """A job that writes down what it is given, and fails as it is told to."""
+    """A handler that records its calls, and fails as configured."""
 
     handle_expired: set[str] = field(default_factory=set)
     away: int = 0
@@ -279,24 +279,24 @@ def test_a_tenant_that_floods_is_set_aside_and_the_others_go_on(kafka: KafkaSett
     assert {record.headers["retry-attempts"] for record in waiting} == {b"0"}
 
 
-class Killed(BaseException):
-    """Stands for kill -9: nothing after it runs."""
+class SimulatedKill(BaseException):
+    """Simulates kill -9: nothing after it runs."""
 
 
 @dataclass
-class Mortal(Notes):
-    """Dies of an item."""
+class CrashingHandler(Notes):
+    """A handler that dies of an item."""
 
     def handle(self, events: Sequence[Event]) -> Mapping[str, Failure]:
         if "c" in map(item_of, events):
-            raise Killed
+            raise SimulatedKill
         return super().handle(events)
 
 
-def parse_mortally(records: Sequence[Record]) -> list[ParsedRecord]:
-    """Dies of the same, while it reads it."""
+def parse_and_crash(records: Sequence[Record]) -> list[ParsedRecord]:
+    """Parse records; die of the same item."""
     if any(record.key == b"default:c" for record in records):
-        raise Killed
+        raise SimulatedKill
     return parse(records)
 
 
@@ -304,7 +304,7 @@ def test_what_cannot_be_made_durable_for_too_long_ends_the_worker_and_is_done_ag
     kafka: KafkaSettings, sink: EventSink
 ) -> None:
     @dataclass
-    class Forgetful(Notes):
+    class NoCleanup(Notes):
         def keep(self) -> None:
             raise Unavailable("the disk is full, for the test")
 
@@ -314,7 +314,7 @@ def test_what_cannot_be_made_durable_for_too_long_ends_the_worker_and_is_done_ag
         closing(EventSource(kafka, "workers", [CATALOG_ITEMS])) as source,
         pytest.raises(BatchOverdue, match="the work could not continue: the disk is full"),
     ):
-        make_worker(source, sink, Forgetful(), setting).run(ShutdownSignal())
+        make_worker(source, sink, NoCleanup(), setting).run(ShutdownSignal())
     after = Notes()
     run_until_idle(kafka, sink, after)
     assert after.handled == [["a"]]
@@ -326,17 +326,17 @@ def test_what_is_behind_a_part_that_was_given_up_is_not_done_before_it(
     """Two records are suspects, so each is a part of its own; the worker is stopped while the first one waits."""
     send(sink, *"cd", partition=0)
     both = Setting(BatchSize(2, 5.0), ledger=tmp_path / "attempts")
-    with pytest.raises(Killed):
-        run_until_idle(kafka, sink, Mortal(), both)
+    with pytest.raises(SimulatedKill):
+        run_until_idle(kafka, sink, CrashingHandler(), both)
     source, stop = EventSource(kafka, "workers", [CATALOG_ITEMS]), ShutdownSignal()
 
     @dataclass
-    class Blinded(Notes):
+    class NoFetch(Notes):
         def already_processed(self, _record: Record) -> bool:
             stop.stop_now()
             raise Unavailable("the broker is away, for the test")
 
-    given_up, after = Blinded(), Notes()
+    given_up, after = NoFetch(), Notes()
     make_worker(source, sink, given_up, both).run(stop)
     source.close()
     run_until_idle(kafka, sink, after, both)
@@ -349,7 +349,7 @@ def test_a_record_that_kills_the_worker_after_it_was_deferred_with_others_is_fou
     send(sink, *"bcd", partition=0)
 
     @dataclass
-    class Deferring(Mortal):
+    class Deferring(CrashingHandler):
         met: set[str] = field(default_factory=set)
 
         def deferred_ids(self, events: Sequence[Event]) -> set[str]:
@@ -360,7 +360,7 @@ def test_a_record_that_kills_the_worker_after_it_was_deferred_with_others_is_fou
     done, lives = set[str](), 0
     while lives < 10 and done != set("bd"):
         lives, notes = lives + 1, Deferring()
-        with suppress(Killed):
+        with suppress(SimulatedKill):
             run_until_idle(kafka, sink, notes, Setting(BatchSize(3, 5.0), ledger=tmp_path / "attempts"))
         done |= notes.done
     assert [(letter.key, letter.code) for letter in read_topics(kafka)] == [(b"default:c", Code.WORKER_KILLED)]
@@ -373,13 +373,13 @@ def test_a_record_that_keeps_killing_the_worker_is_dead_lettered_and_the_others_
 ) -> None:
     send(sink, *"abcd")
     if dies_reading:
-        monkeypatch.setattr(batch_processor, "parse", parse_mortally)
-    notes, lives = Notes() if dies_reading else Mortal(), 0
+        monkeypatch.setattr(batch_processor, "parse", parse_and_crash)
+    notes, lives = Notes() if dies_reading else CrashingHandler(), 0
     while lives < 10:
         lives += 1
         try:
             run_until_idle(kafka, sink, notes, Setting(ledger=tmp_path / "attempts"))
-        except Killed:
+        except SimulatedKill:
             continue
         break
     [letter] = read_topics(kafka)

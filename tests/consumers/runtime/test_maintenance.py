@@ -1,4 +1,4 @@
-"""What is done in idle turns ends nobody's work, unless the worker itself is at fault."""
+"""A failure of a maintenance task does not end the worker, unless the worker itself is broken."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from schemas.failures import Fault, Unavailable
 
 
 class Step:
-    """Counts its turns, and raises what it is told to."""
+    """Counts its calls, and raises the configured errors."""
 
     def __init__(self, error: Exception | None) -> None:
         self.error = error

@@ -1,4 +1,4 @@
-"""What can be settled before the others are worked on: nothing that an offset would vouch for too early."""
+"""Which failed records of a batch are routed before the rest: an offset must not cover unfinished records."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Curves: monotone, cut where they say, fitted to labels where there are any, and any weights without a search."""
+"""Calibration curves: monotone, with the right threshold, fitted to labels if there are any, for any weights."""
 
 import json
 from dataclasses import replace

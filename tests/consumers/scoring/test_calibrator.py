@@ -1,4 +1,4 @@
-"""Confidence on a real index: measured in small steps or at once, kept in the index, and again after growth."""
+"""The calibrator on a real index: it measures in small steps or at once, stores results, repeats after growth."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,12 +31,12 @@ pytestmark = [
 ]
 SIMILAR = INTENTS["similar"]
 FEW = 32
-"""Null pictures in these tests: the engine in memory is slow."""
+"""The number of null pictures in these tests: the engine in memory is slow."""
 MANY_TURNS = 200
 
 
-class Glances:
-    """Counts the pictures that were looked at."""
+class CountingEmbedder:
+    """Counts the embedded pictures."""
 
     def __init__(self, embedder: ImageEmbedder) -> None:
         self.embedder = embedder
@@ -58,7 +58,7 @@ def test_idle_turns_measure_bit_by_bit_what_was_asked_for(
     index: Index, embedder: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
 ) -> None:
     indexer.handle(items(0, 24))
-    glances = Glances(embedder)
+    glances = CountingEmbedder(embedder)
     patient = Calibrator(index, glances.embed, confidence.parts, nulls=NullEmbeddings(FEW))
     assert patient.curve("default", SIMILAR) == UNCALIBRATED
     for _ in range(FEW // 4):
@@ -77,7 +77,7 @@ def test_only_the_first_worker_looks_at_the_null_pictures(
 ) -> None:
     indexer.handle(items(0, 24))
     confidence.calibrate("default")
-    glances = Glances(embedder)
+    glances = CountingEmbedder(embedder)
     second = Calibrator(index, glances.embed, confidence.parts, nulls=NullEmbeddings(FEW))
     ours, theirs = confidence.curve("default", SIMILAR), second.curve("default", SIMILAR)
     assert theirs.has_threshold
@@ -90,8 +90,10 @@ def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
     index: Index, embedder: ImageEmbedder, confidence: Calibrator, indexer: ItemIndexer
 ) -> None:
     confidence.calibrate("nobody")
-    hasty = Calibrator(index, embedder.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
-    assert not hasty.curve("default", SIMILAR).has_threshold
+    synchronous = Calibrator(
+        index, embedder.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS
+    )
+    assert not synchronous.curve("default", SIMILAR).has_threshold
     indexer.handle(items(0, 24))
     again = Calibrator(index, embedder.embed, confidence.parts, nulls=NullEmbeddings(FEW), at_once=ITEM_SYNC_POINTS)
     assert again.curve("default", SIMILAR).has_threshold

@@ -1,4 +1,4 @@
-"""Looks at the null pictures that are kept for the machine."""
+"""The looks of the null pictures, which are cached on the machine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +15,8 @@ from schemas.searches import Crop
 FEW = 8
 
 
-def looked(pictures: NullEmbeddings, embedder: ImageEmbedder) -> tuple[NullSample, int]:
-    """The looks, and how many pictures were looked at for them."""
+def embed_null_pictures(pictures: NullEmbeddings, embedder: ImageEmbedder) -> tuple[NullSample, int]:
+    """The looks, and the number of pictures embedded for them."""
     embedded: list[bytes] = []
 
     def look_at(
@@ -35,8 +35,8 @@ def looked(pictures: NullEmbeddings, embedder: ImageEmbedder) -> tuple[NullSampl
 
 def test_they_are_looked_at_once_for_a_machine(embedder: ImageEmbedder, tmp_path: Path) -> None:
     file = null_embeddings_path(tmp_path / "cache", embedder.encoder.fingerprint)
-    first, embedded = looked(NullEmbeddings(FEW, file), embedder)
-    again, embedded_again = looked(NullEmbeddings(FEW, file), embedder)
+    first, embedded = embed_null_pictures(NullEmbeddings(FEW, file), embedder)
+    again, embedded_again = embed_null_pictures(NullEmbeddings(FEW, file), embedder)
     assert (embedded, embedded_again) == (FEW, 0)
     assert np.array_equal(first.looks, again.looks)
     assert np.array_equal(first.studio, again.studio)
@@ -51,10 +51,10 @@ def test_each_encoder_has_its_own(tmp_path: Path) -> None:
 def test_a_broken_file_is_made_anew(embedder: ImageEmbedder, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "nulls.npz"
     file.write_bytes(content)
-    assert looked(NullEmbeddings(FEW, file), embedder)[1] == FEW
-    assert looked(NullEmbeddings(FEW, file), embedder)[1] == 0
+    assert embed_null_pictures(NullEmbeddings(FEW, file), embedder)[1] == FEW
+    assert embed_null_pictures(NullEmbeddings(FEW, file), embedder)[1] == 0
 
 
 def test_a_place_that_cannot_be_written_is_no_failure(embedder: ImageEmbedder, tmp_path: Path) -> None:
     (tmp_path / "in the way").write_text("")
-    assert looked(NullEmbeddings(FEW, tmp_path / "in the way" / "nulls.npz"), embedder)[1] == FEW
+    assert embed_null_pictures(NullEmbeddings(FEW, tmp_path / "in the way" / "nulls.npz"), embedder)[1] == FEW

@@ -1,4 +1,4 @@
-"""When a collection verifies hits, and what agreement is worth."""
+"""When a collection verifies hits by keypoints, and how much an agreement counts."""
 
 import pytest
 from hypothesis import given

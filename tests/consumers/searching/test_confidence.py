@@ -1,4 +1,4 @@
-"""How sure hits are: of their category by the vote of neighbours, and as the very item by how far others are."""
+"""Confidences of hits: of the category by the vote of neighbours, of the item by its distance to other hits."""
 
 import numpy as np
 import pytest

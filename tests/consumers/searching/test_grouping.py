@@ -1,4 +1,4 @@
-"""Hits by groups: how many of each are kept."""
+"""Grouping: at most so many hits of each group."""
 
 from consumers.searching.grouping import Grouping
 from infra.qdrant.contract import ScoredPoint

@@ -1,4 +1,4 @@
-"""What a search knows of its picture, and which weights it has."""
+"""The state of a query: its picture, and its weights."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a query is taken to mean narrows a search when sure, leans it when likely, and is given up in turn."""
+"""The inferred intent: a filter when it is sure, a boost when it is likely; it is dropped step by step."""
 
 import pytest
 

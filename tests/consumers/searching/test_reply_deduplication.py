@@ -1,4 +1,4 @@
-"""Requests from before a worker's time are looked up among the results, whatever strangers write into them."""
+"""Requests older than a worker are looked up among the results, whatever bytes those contain."""
 
 import pytest
 

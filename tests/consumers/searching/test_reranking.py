@@ -1,4 +1,4 @@
-"""Boosts are bounded, variety is what it says, and blended looks lie where they must."""
+"""Boosts are bounded, variety follows its formula, and blended looks are between their sources."""
 
 from datetime import UTC, datetime, timedelta
 

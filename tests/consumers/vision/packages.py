@@ -1,4 +1,4 @@
-"""Pictures of packages: prints that are rich in corners, each its own."""
+"""Pictures of packages: each has a different print with many corners."""
 
 import io
 

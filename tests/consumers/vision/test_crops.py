@@ -1,4 +1,4 @@
-"""Focus: studio pictures and photos told apart by their borders, and where each is looked at."""
+"""Crops: studio pictures and photos are distinguished by their borders, and each gets its crop."""
 
 import numpy as np
 import pytest

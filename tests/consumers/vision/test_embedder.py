@@ -1,4 +1,4 @@
-"""Looks: one for each picture, in order, with the quick encoder; and the weighting of their parts."""
+"""The embedder: one look for each picture, in order, with the quick encoder; and the weights of the parts."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +42,7 @@ def red(encode: Encode) -> bytes:
 
 
 @dataclass(frozen=True)
-class Overflowing:
+class OverflowingEncoder:
     """The grid encoder, but its first vector of every batch is not finite, as of a network that overflows."""
 
     grid: GridEncoder = field(default_factory=GridEncoder)
@@ -60,8 +60,8 @@ class Overflowing:
 
 
 @dataclass(frozen=True)
-class Watched:
-    """The grid encoder, which also notes what it was shown."""
+class RecordingEncoder:
+    """The grid encoder, which also records its inputs."""
 
     grid: GridEncoder = field(default_factory=GridEncoder)
     fingerprint: str = "watched:1"
@@ -122,7 +122,7 @@ def test_the_encoder_is_shown_a_photo_twice_and_a_studio_picture_once(
     pool: ThreadPoolExecutor, colours: ColourExtractor, encode: Encode, red: bytes
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
-    encoder = Watched()
+    encoder = RecordingEncoder()
     ImageEmbedder(encoder, colours, DecodeLimits(), pool).embed([encode(Image.fromarray(noise)), red])
     photo, studio = encoder.inputs
     assert (photo.studio, len(photo.views)) == (False, 2)
@@ -134,7 +134,7 @@ def test_the_views_of_a_crop_lie_within_it(
     pool: ThreadPoolExecutor, colours: ColourExtractor, encode: Encode
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
-    encoder = Watched()
+    encoder = RecordingEncoder()
     ImageEmbedder(encoder, colours, DecodeLimits(), pool).embed(
         [encode(Image.fromarray(noise))], [Crop(x=0.5, y=0, w=0.5, h=1)]
     )
@@ -187,7 +187,7 @@ def test_crops_must_match_the_pictures(embedder: ImageEmbedder, red: bytes) -> N
 def test_a_vector_that_is_not_finite_is_rejected(
     pool: ThreadPoolExecutor, colours: ColourExtractor, red: bytes
 ) -> None:
-    first, second = ImageEmbedder(Overflowing(), colours, DecodeLimits(), pool).embed([red, red])
+    first, second = ImageEmbedder(OverflowingEncoder(), colours, DecodeLimits(), pool).embed([red, red])
     assert isinstance(first, Rejected)
     assert first.code == Code.VECTOR_INVALID
     assert isinstance(second, Look)

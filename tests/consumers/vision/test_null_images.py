@@ -1,4 +1,4 @@
-"""Null pictures: always the same ones, unlike each other, on both grounds, and of no thing."""
+"""Null pictures: always the same, different from each other, on plain and other backgrounds, without objects."""
 
 import io
 

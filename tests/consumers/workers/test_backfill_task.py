@@ -1,4 +1,4 @@
-"""Two generations handle every event, and each event comes to one outcome, whatever fails in either of them."""
+"""Two generations handle every event, and each event gets one outcome, whatever fails in either of them."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ WAITS_MS = 3_600_000
 """A retry comes so much later, so that many lie on the other side of the switch."""
 
 
-class Story(NamedTuple):
+class EventHistory(NamedTuple):
     """An event: when its record was written, its ce_time, and what each generation finds at each attempt."""
 
     written_ms: int
@@ -80,7 +80,7 @@ def run_of(record: Record) -> str:
 
 
 stories = st.builds(
-    Story,
+    EventHistory,
     st.integers(SWITCH_MS - 3 * WAITS_MS, SWITCH_MS + 3 * WAITS_MS) | st.sampled_from([SWITCH_MS - 1, SWITCH_MS]),
     st.sampled_from(["1990-01-01T00:00:00Z", "2024-05-01T12:00:00Z", "2031-01-01T00:00:00Z", "no time"]),
     st.tuples(*[st.tuples(*[st.sampled_from([None, LATER, NEVER])] * 4)] * 2),
@@ -100,7 +100,7 @@ def register(tmp_path: Path) -> FileGenerationRegister:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(stories, min_size=1, max_size=5))
 def test_each_event_has_one_outcome_whichever_generation_fails_and_however_often_it_is_replayed(
-    register: FileGenerationRegister, runs: list[Story]
+    register: FileGenerationRegister, runs: list[EventHistory]
 ) -> None:
     system = System(register)
     for n, story in enumerate(runs):
@@ -108,7 +108,7 @@ def test_each_event_has_one_outcome_whichever_generation_fails_and_however_often
     assert set(system.runs.values()) == {1}
 
 
-def play(system: System, name: str, story: Story) -> None:
+def play(system: System, name: str, story: EventHistory) -> None:
     """An event on its way through both workers, its retries and its replays."""
     value = to_bytes(ItemDeleted(item_id=name, revision=1)) if story.readable else b"\xff"
     system.now_ms = story.written_ms

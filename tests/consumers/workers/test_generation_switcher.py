@@ -1,4 +1,4 @@
-"""Serving: the job over the index that serves, and the change to the next one."""
+"""The switcher: the handler on the serving index, and the change to the next one."""
 
 import threading
 import time
@@ -29,8 +29,8 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 @dataclass
-class Stage:
-    """Opens jobs that note who has handled what, and when each was let go of."""
+class RecordingOpener:
+    """Opens handlers that record their batches and their close."""
 
     serving: Generation = OLD
     handled: list[tuple[str, int]] = field(default_factory=list)
@@ -61,53 +61,59 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage()
+def opener() -> RecordingOpener:
+    return RecordingOpener()
 
 
 @pytest.fixture
-def job(stage: Stage) -> Iterator[GenerationSwitcher]:
-    with closing(GenerationSwitcher(lambda: stage.serving, stage.open)) as serving:
+def job(opener: RecordingOpener) -> Iterator[GenerationSwitcher]:
+    with closing(GenerationSwitcher(lambda: opener.serving, opener.open)) as serving:
         yield serving
 
 
-def test_batches_go_to_whatever_serves(stage: Stage, job: GenerationSwitcher) -> None:
+def test_batches_go_to_whatever_serves(opener: RecordingOpener, job: GenerationSwitcher) -> None:
     job.handle([delete("a", 1)])
-    stage.serving = NEW
-    wait_until(lambda: stage.gone == ["old"])
+    opener.serving = NEW
+    wait_until(lambda: opener.gone == ["old"])
     job.handle([delete("a", 2), delete("b", 1)])
     job.handle_expired([])
-    assert stage.handled == [("old", 1), ("new", 2), ("new", 0)]
+    assert opener.handled == [("old", 1), ("new", 2), ("new", 0)]
 
 
-def test_a_batch_is_handled_to_its_end_before_anything_changes(stage: Stage, job: GenerationSwitcher) -> None:
+def test_a_batch_is_handled_to_its_end_before_anything_changes(
+    opener: RecordingOpener, job: GenerationSwitcher
+) -> None:
     opened = threading.Event()
 
     def change_now() -> None:
-        stage.serving = NEW
+        opener.serving = NEW
         opened.wait(0.2)  # longer than it takes to open the next
-        assert stage.gone == []
+        assert opener.gone == []
 
-    stage.meanwhile = change_now
+    opener.meanwhile = change_now
     job.handle([delete("a", 1)])
-    assert stage.handled == [("old", 1)]
-    wait_until(lambda: stage.gone == ["old"])
+    assert opener.handled == [("old", 1)]
+    wait_until(lambda: opener.gone == ["old"])
 
 
-def test_while_the_next_cannot_be_opened_the_old_one_goes_on(stage: Stage, job: GenerationSwitcher) -> None:
-    stage.broken, stage.serving = True, NEW
-    wait_until(lambda: "new" in stage.gone)
+def test_while_the_next_cannot_be_opened_the_old_one_goes_on(
+    opener: RecordingOpener, job: GenerationSwitcher
+) -> None:
+    opener.broken, opener.serving = True, NEW
+    wait_until(lambda: "new" in opener.gone)
     job.handle([delete("a", 1)])
-    assert stage.handled == [("old", 1)]
-    stage.broken = False
-    wait_until(lambda: stage.gone[-1] == "old")
+    assert opener.handled == [("old", 1)]
+    opener.broken = False
+    wait_until(lambda: opener.gone[-1] == "old")
     job.handle([delete("a", 1)])
-    assert stage.handled[-1] == ("new", 1)
+    assert opener.handled[-1] == ("new", 1)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_watcher_that_dies_ends_the_worker_with_its_error(stage: Stage, job: GenerationSwitcher) -> None:
-    stage.mistaken, stage.serving = True, NEW
+def test_a_watcher_that_dies_ends_the_worker_with_its_error(
+    opener: RecordingOpener, job: GenerationSwitcher
+) -> None:
+    opener.mistaken, opener.serving = True, NEW
 
     def is_announced() -> bool:
         try:
@@ -120,6 +126,6 @@ def test_a_watcher_that_dies_ends_the_worker_with_its_error(stage: Stage, job: G
         job.deferred_ids([])
 
 
-def test_at_the_end_all_is_let_go_of(stage: Stage) -> None:
-    GenerationSwitcher(lambda: stage.serving, stage.open).close()
-    assert stage.gone == ["old"]
+def test_at_the_end_all_is_let_go_of(opener: RecordingOpener) -> None:
+    GenerationSwitcher(lambda: opener.serving, opener.open).close()
+    assert opener.gone == ["old"]

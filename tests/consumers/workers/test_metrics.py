@@ -1,4 +1,4 @@
-"""What is counted between a job, its sink and its loop."""
+"""The metrics of a handler, its sink and its loop."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -29,8 +29,8 @@ WHO: dict[str, Any] = {"event_id": "e", "tenant": "default", "item_id": "i", "re
 
 
 @dataclass
-class Unsent:
-    """A sink that keeps what it is given."""
+class RecordingSink:
+    """A sink that records events."""
 
     raw: list[str] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ def values(metrics: WorkerMetrics, name: str) -> dict[tuple[str, ...], float]:
 
 def test_outcomes_tell_what_items_came_to() -> None:
     metrics = WorkerMetrics("index")
-    sink = InstrumentedSink(Unsent(), item_observer(ItemMetrics(metrics.registry)), metrics)
+    sink = InstrumentedSink(RecordingSink(), item_observer(ItemMetrics(metrics.registry)), metrics)
     times = StepTimes(event_time=NOW, searchable_at=NOW + timedelta(seconds=0.3), decoded=30, encoded=70)
     for body in (
         ItemIndexed(**WHO, source="catalog", images=2, unchanged=1, times=times),
@@ -70,7 +70,7 @@ def test_outcomes_tell_what_items_came_to() -> None:
 
 def test_results_tell_their_status_their_steps_and_how_sure_the_first_hit_is() -> None:
     metrics = WorkerMetrics("query")
-    sink = InstrumentedSink(Unsent(), result_observer(SearchMetrics(metrics.registry)), metrics)
+    sink = InstrumentedSink(RecordingSink(), result_observer(SearchMetrics(metrics.registry)), metrics)
     hit = Hit(item_id="i", tenant="default", score=0.9, confidence=0.75, image=0, source="catalog", revision=1)
     for body in (
         SearchResult(request_id="a", status="ok", hits=(hit,), times=SearchTimes(queued=20, encoded=80)),
@@ -86,7 +86,7 @@ def test_results_tell_their_status_their_steps_and_how_sure_the_first_hit_is() -
 
 
 def test_retries_and_dead_letters_are_told_from_other_records() -> None:
-    metrics, unsent = WorkerMetrics("index"), Unsent()
+    metrics, unsent = WorkerMetrics("index"), RecordingSink()
     sink = InstrumentedSink(unsent, lambda _body: None, metrics)
     sink.send_record(OutgoingRecord("catalog.items.retry.5s", b"k", b"v", {}))
     sink.send_record(OutgoingRecord("catalog.items.dead", b"k", b"v", {"dead-code": b"image_missing"}))
@@ -144,7 +144,7 @@ def test_the_time_for_which_a_worker_holds_and_how_far_it_is_behind_are_told(kaf
         sink.flush()
         while not (batch := source.poll_batch(2, 0.1).records):
             pass
-        pulse = InstrumentedHeartbeat(Quiet(), source, metrics, clock)
+        pulse = InstrumentedHeartbeat(NullPulse(), source, metrics, clock)
         for clock.seconds, state in ((0, READY), (1, HOLDING), (3, HOLDING), (4, READY), (9, READY)):
             pulse.beat(state)
     assert len(batch) == 2
@@ -160,7 +160,7 @@ def test_the_lag_of_partitions_that_went_to_another_worker_is_not_told_twice() -
             return next(self.lags)
 
     metrics, clock = WorkerMetrics("index"), Clock()
-    pulse = InstrumentedHeartbeat(Quiet(), Source(), metrics, clock)  # type: ignore[arg-type]
+    pulse = InstrumentedHeartbeat(NullPulse(), Source(), metrics, clock)  # type: ignore[arg-type]
     for clock.seconds in (0, 2):
         pulse.beat()
     metrics.set_consumer_lag({"catalog.items.retry.5s": 4})  # the other lane uses the same metrics
@@ -169,8 +169,8 @@ def test_the_lag_of_partitions_that_went_to_another_worker_is_not_told_twice() -
     }  # fmt: skip
 
 
-class Quiet:
-    """Hears beats, and does nothing about them."""
+class NullPulse:
+    """A heartbeat without effect."""
 
     def beat(self, state: str = READY, why: str | None = None) -> None:
         """Nothing."""

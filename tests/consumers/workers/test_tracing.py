@@ -1,4 +1,4 @@
-"""Traces: one from whoever sent the event to what it came to, told to a collector that speaks OTLP."""
+"""Traces: one trace from the sender of an event to its outcome, exported to an OTLP collector."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from schemas.outcomes import ItemIndexed, StepTimes
 from schemas.results import SearchResult, SearchTimes
 from schemas.searches import SearchRequest
 from schemas.topics import ITEM_OUTCOMES, SEARCH_REQUESTS, SEARCH_RESULTS
-from tests.infra.fetching.picture_host import serving
+from tests.infra.fetching.picture_host import run_server
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN = f"00-{TRACE}-{PARENT}-01"
@@ -32,8 +32,8 @@ CAME = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 @dataclass
-class Sent:
-    """A sink that keeps the events that it is given."""
+class RecordingSink:
+    """A sink that records events."""
 
     events: list[Event] = field(default_factory=list)
 
@@ -49,7 +49,7 @@ class Sent:
 
 @contextmanager
 def collector() -> Iterator[tuple[TraceSettings, list[Span]]]:
-    """A collector on loopback; what it was told is complete once the tracing block has ended."""
+    """A collector on loopback; the exported spans are complete once the tracing block has ended."""
     spans: list[Span] = []
 
     class Collector(BaseHTTPRequestHandler):
@@ -62,13 +62,13 @@ def collector() -> Iterator[tuple[TraceSettings, list[Span]]]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    with serving(Collector) as port:
+    with run_server(Collector) as port:
         yield TraceSettings(endpoint=f"http://127.0.0.1:{port}/v1/traces"), spans
 
 
 def run(cause: Event, outcome: Event, topic: str, share: float = 1.0) -> tuple[list[Span], Event]:
     """What is told of an event that came to an outcome, and the outcome as it was sent."""
-    sent = Sent()
+    sent = RecordingSink()
     with collector() as (settings, spans):
         settings.share = share
         with tracing(settings, "lookstream-test") as spans_to:
@@ -170,7 +170,7 @@ def test_an_event_that_is_sent_begins_a_trace_or_goes_on_with_the_one_that_it_ha
 
 
 def test_one_trace_leads_from_the_command_to_the_answer(kafka: KafkaSettings) -> None:
-    """The sender's span and the worker's are told by two processes, as far as a collector can see."""
+    """The sender and the worker export their spans as two processes do."""
     with collector() as (settings, spans):
         with tracing(settings, "lookstream") as ours, SearchClient(kafka, tracing=ours) as client:
             request = SearchRequest(request_id="q", item_id="i", deadline_ms=50)
@@ -183,7 +183,7 @@ def test_one_trace_leads_from_the_command_to_the_answer(kafka: KafkaSettings) ->
         token = from_record("q", record.key, record.value, record.headers, record.timestamp_ms)
         with tracing(settings, "lookstream-query") as theirs:
             assert theirs is not None
-            traced = TracingSink(Sent(), theirs)
+            traced = TracingSink(RecordingSink(), theirs)
             traced.watch(lambda _events: {})([token])
             traced.send(SEARCH_RESULTS, "q", Event(SearchResult(request_id="q", status="no_match")))
     by_name = {span.name: span for span in spans}

@@ -1,4 +1,4 @@
-"""What a plan costs: it follows the prices, and a budget holds as many items as it says and no more."""
+"""The costs of a plan: they follow the prices, and a budget holds exactly as many items as the plan says."""
 
 import json
 from dataclasses import replace

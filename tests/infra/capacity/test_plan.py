@@ -1,4 +1,4 @@
-"""The plan of a load: it grows with the load, says no more than it knows, and names what is near."""
+"""The plan of a load: it grows with the load, states no unmeasured figure, and names the nearest limit."""
 
 import json
 import os

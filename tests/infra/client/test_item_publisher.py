@@ -1,4 +1,4 @@
-"""The publisher against a real broker: events with the outcomes that they come to."""
+"""The publisher against a real broker: events and their outcomes."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Outcomes as they come, from a real broker."""
+"""The outcome follower on a real broker."""
 
 import queue
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Settings: what is wrong is named by its variable, and secrets stay secret."""
+"""Settings: errors name the variable, and secrets stay secret."""
 
 import pytest
 

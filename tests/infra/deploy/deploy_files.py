@@ -24,7 +24,7 @@ WORKLOADS = {"Deployment", "StatefulSet", "Job", "CronJob"}
 EXPANSION = re.compile(r"\$\((\w+)\)")
 """How Kubernetes names one variable in the value of another."""
 RENDERS = {"apiVersion", "kind", "namespace", "resources", "labels", "images"}
-"""What this file knows of kustomize."""
+"""The features of kustomize that this file supports."""
 
 Manifest = dict[str, Any]
 
@@ -70,7 +70,7 @@ def containers() -> list[Manifest]:
 
 
 def services() -> dict[str, Manifest]:
-    """The services of compose.yaml that are ours."""
+    """The services of compose.yaml that run our image."""
     return {name: service for name, service in COMPOSE["services"].items() if service["image"] == COMPOSE_IMAGE}
 
 
@@ -108,7 +108,7 @@ def secret_keys() -> Iterator[tuple[str, str]]:
 
 
 def queries() -> dict[str, str]:
-    """Every query of the dashboard and of the alerts, by what it is for."""
+    """Every query of the dashboard and of the alerts, by its panel or alert."""
     panels = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
     parts = {
         f"{panel['title']} {target['refId']}": target["expr"] for panel in panels for target in panel["targets"]

@@ -1,4 +1,4 @@
-"""A real Prometheus for tests and measurements: it reads some targets, and is asked what it found."""
+"""A real Prometheus for tests and measurements: it scrapes some targets, and answers queries."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ class Alert:
 
 
 def targets_of(system: System) -> list[str]:
-    """Where the parts of a running system tell their metrics."""
+    """The metrics addresses of the parts of a running system."""
     running = read_local_state(system.folder)
     assert running is not None
     assert running.page is not None
@@ -39,8 +39,8 @@ def targets_of(system: System) -> list[str]:
 
 
 @contextmanager
-def watching(targets: Sequence[str], folder: Path, rules: Path = RULES_FILE) -> Iterator[str]:
-    """A Prometheus that reads these targets each second; its address."""
+def run_prometheus(targets: Sequence[str], folder: Path, rules: Path = RULES_FILE) -> Iterator[str]:
+    """Run a Prometheus that scrapes these targets each second; its address."""
     assert PROMETHEUS
     folder.mkdir()
     write_targets(folder, targets)
@@ -75,7 +75,7 @@ def _is_ready(url: str) -> bool:
 
 
 def write_targets(folder: Path, targets: Sequence[str]) -> None:
-    """Have the Prometheus of this folder read these targets from now on."""
+    """Have the Prometheus of this folder scrape these targets from now on."""
     draft = folder / f"{TARGETS}.new"
     draft.write_text(json.dumps([{"targets": list(targets)}]))
     draft.replace(folder / TARGETS)

@@ -8,11 +8,11 @@ import pytest
 
 from tests.end_to_end.system import System, make_environment
 from tests.infra.deploy.deploy_files import DEPLOY, RULES, queries
-from tests.infra.deploy.prometheus import PROMETHEUS, PROMTOOL, RULES_FILE, alerts, ask, targets_of, watching
+from tests.infra.deploy.prometheus import PROMETHEUS, PROMTOOL, RULES_FILE, alerts, ask, run_prometheus, targets_of
 
 PATIENCE_SECONDS = 30
 OF_TIME = {"LookstreamStale", "LookstreamSlow", "LookstreamLag"}
-"""Alerts that a busy machine may bring near; how quick something is, is for benchmarks to say."""
+"""Alerts that a busy machine may cause: benchmarks measure times, tests do not."""
 CAUSES = Path(__file__).with_name("rules_test.yaml")
 
 pytestmark = pytest.mark.skipif(
@@ -52,7 +52,7 @@ def test_without_its_cause_an_alert_would_be_missed(tmp_path: Path) -> None:
 
 
 def without_data(prometheus: str) -> set[str]:
-    """The panels whose queries have no data, after they were given some time for it."""
+    """The panels whose queries have no data after some time."""
     of_alerts = {rule["alert"] for group in RULES["groups"] for rule in group["rules"]}
     missing, until = queries().keys() - of_alerts, time.monotonic() + PATIENCE_SECONDS
     while missing and time.monotonic() < until:
@@ -68,7 +68,7 @@ def test_every_panel_has_data_of_a_running_system_and_no_alert_is_even_pending(t
     try:
         targets = targets_of(system)
         assert len(targets) == 4
-        with watching(targets, tmp_path / "prometheus") as prometheus:
+        with run_prometheus(targets, tmp_path / "prometheus") as prometheus:
             feed = tmp_path / "shop.csv"
             rows = [f"{path.stem},A disc,{path.name},Discs" for path in sorted(discs.glob("*.png"))]
             feed.write_text("\n".join(["id,title,image_link,product_type", *rows]))

@@ -13,7 +13,7 @@ from infra.encoder.fused import ParallelBackbones, fuse
 from infra.encoder.runtime import Runtime
 
 SIDES = {0: 224, 1: 240, 2: 260}
-"""Those that the variants were trained for; together they pad on one side, on both, and not at all."""
+"""The input sizes of the variants; together they pad on one side, on both, and not at all."""
 
 
 def runtime(dtype: torch.dtype = torch.float32, device: str = "cpu") -> Runtime:

@@ -1,4 +1,4 @@
-"""Heads: what the loss is, and what training does with labels that mean something."""
+"""Heads: the loss, and the effect of training with meaningful labels."""
 
 from itertools import islice
 

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub: what of them is used, by which names they open, and why some do not."""
+"""Models of the Hugging Face hub: the parts in use, their names, and the errors of unsupported ones."""
 
 import gc
 from pathlib import Path
@@ -34,7 +34,7 @@ def vector(encoder: Encoder, picture: Image.Image, box: Box = FULL) -> NDArray[n
 
 
 def own_output(folder: Path, picture: Image.Image) -> Any:
-    """What transformers itself says about the picture, with nothing of ours between."""
+    """The output of transformers itself for the picture."""
     model = AutoModel.from_pretrained(folder).eval()
     inputs = AutoImageProcessor.from_pretrained(folder, backend="pil")(images=picture, return_tensors="pt")
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Which addresses may be asked: a table of bad ones, and every trick with a host's name."""
+"""Which addresses may be fetched: a table of forbidden ones, and known tricks with host names."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Breakers, with a clock of the test's own."""
+"""Circuit breakers, with a clock of the test's own."""
 
 from contextlib import suppress
 
@@ -28,7 +28,7 @@ def breakers(clock: Clock) -> CircuitBreakers:
 
 
 def ask(breakers: CircuitBreakers, *codes: Code | None, host: str = "slow.test", seconds: float = 8) -> list[bool]:
-    """Ask for pictures that come to these failures, or none; whether the host was let be asked for each."""
+    """Fetch pictures with these failures, or none; whether each fetch was allowed."""
     times = []
     for code in codes:
         times.append(False)

@@ -1,4 +1,4 @@
-"""Turns: hosts take turns, jobs that wait cost no thread, and whatever a job raises reaches who waits for it."""
+"""The fair pool: hosts take turns, waiting jobs use no thread, and the caller gets the error of a job."""
 
 import threading
 from collections.abc import Iterator

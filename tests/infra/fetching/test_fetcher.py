@@ -1,4 +1,4 @@
-"""Fetching: every kind of source, side by side, within patience, and none of them at the cost of the others."""
+"""The fetcher: every kind of source, in parallel and within the time limit; a slow source does not delay others."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from infra.fetching.fetcher import ImageFetcher
 from infra.fetching.local_files import for_tenant, read_below
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import FileImage, ImageRef, InlineImage, S3Image, UrlImage
-from tests.infra.fetching.picture_host import PICTURE, assert_fails, at, fetch, images, send, serving
+from tests.infra.fetching.picture_host import PICTURE, assert_fails, at, fetch, images, run_server, send
 
 
 def test_a_picture_inside_the_event_is_itself() -> None:
@@ -185,7 +185,7 @@ def test_the_pictures_of_a_wave_fit_into_memory_and_each_comes_once(sizes: list[
 
 
 class Counting(BaseHTTPRequestHandler):
-    """Answers after a while, and counts how many it has to answer at a time; `/never` waits to be released."""
+    """Answers after a while, and counts its concurrent requests; `/never` waits to be released."""
 
     lock = threading.Lock()
     released = threading.Event()
@@ -209,7 +209,7 @@ class Counting(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def counting() -> Iterator[int]:
-    with serving(Counting) as port:
+    with run_server(Counting) as port:
         Counting.now = Counting.most = 0
         Counting.released.clear()
         yield port

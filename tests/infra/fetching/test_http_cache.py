@@ -1,4 +1,4 @@
-"""The folder of kept pictures: bounded, whole or not there, whoever else writes and whoever is killed."""
+"""The folder of cached pictures: bounded, and each file whole or absent, with other writers and kills."""
 
 import multiprocessing
 import os

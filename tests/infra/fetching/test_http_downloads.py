@@ -1,4 +1,4 @@
-"""Downloads from a real server on loopback: what each answer means, and that no server can hold a worker up."""
+"""Downloads from a real server on loopback: the result of each answer, and that no server can delay a worker."""
 
 import os
 import socket
@@ -113,8 +113,8 @@ def test_a_server_that_drips_cannot_outstay_the_deadline(port: int, path: str) -
 
 
 @contextmanager
-def speaking(speak: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A listener on loopback that does this with its one caller; its port."""
+def listen(speak: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A listener on loopback that calls `speak` with its one connection; its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def attend() -> None:
@@ -135,7 +135,7 @@ def test_a_tls_handshake_that_drips_cannot_either() -> None:
             caller.sendall(b"\0")
             time.sleep(0.05)
 
-    with speaking(drip) as port:
+    with listen(drip) as port:
         found = fetch(UrlImage(url=f"https://127.0.0.1:{port}/a.png"), fetch_seconds=0.3)
     assert_fails(found, TryLater, Code.IMAGE_TIMEOUT)
 

@@ -1,4 +1,4 @@
-"""Pictures that are fetched before anybody asks for them."""
+"""Pictures that are fetched before their batch needs them."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,11 @@ from infra.fetching.fetcher import AHEAD_BYTES, ImageFetcher
 from infra.fetching.prefetch import AVERAGE_BYTES, FORGET_SECONDS, Prefetch
 from schemas.failures import Code, Failure, TryLater
 from schemas.items import FileImage, ImageRef, InlineImage
-from tests.infra.fetching.picture_host import PICTURE, Handler, assert_fails, at, images, serving
+from tests.infra.fetching.picture_host import PICTURE, Handler, assert_fails, at, images, run_server
 
 
 class Counted(Handler):
-    """Counts how often it is asked for what."""
+    """Counts the requests of each path."""
 
     requests: ClassVar[list[str]] = []
 
@@ -29,7 +29,7 @@ class Counted(Handler):
 @pytest.fixture
 def counted() -> Iterator[int]:
     Counted.requests.clear()
-    with serving(Counted) as port:
+    with run_server(Counted) as port:
         yield port
 
 
@@ -39,7 +39,7 @@ def of(ref: ImageRef, event: str = "event") -> tuple[str, ImageRef]:
 
 
 def fetch_ahead(ahead: Prefetch, named_refs: Sequence[tuple[str, ImageRef]]) -> list[bytes | Failure]:
-    """What was begun and what was not, in order."""
+    """Fetch named references, prefetched or not, in order."""
     found = {n: picture for wave in ahead.fetch_waves(named_refs) for n, picture in wave.items()}
     return [found[n] for n in range(len(named_refs))]
 

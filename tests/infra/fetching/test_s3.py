@@ -1,4 +1,4 @@
-"""Pictures from an object store: a real one, and one that misbehaves as a real one would not on demand."""
+"""Pictures from an object store: a real one, and one that misbehaves on demand."""
 
 import hashlib
 import time
@@ -13,7 +13,7 @@ from infra.config.images import ImageSettings
 from infra.fetching.fetcher import ImageFetcher
 from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import S3Image
-from tests.infra.fetching.picture_host import PICTURE, assert_fails, send, serving
+from tests.infra.fetching.picture_host import PICTURE, assert_fails, run_server, send
 from tests.object_store import object_store
 
 CANARY = "canary-of-the-secret"
@@ -22,7 +22,7 @@ BUSY = {"busy": 503, "broken": 500}
 
 
 class Bucket(BaseHTTPRequestHandler):
-    """One bucket, `shop`; what its objects are their keys say."""
+    """One bucket, `shop`; the key of an object says how it is answered."""
 
     protocol_version = "HTTP/1.1"
 
@@ -83,7 +83,7 @@ def test_a_real_object_store_gives_what_lies_in_the_listed_bucket(real: str) -> 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    with serving(Bucket) as port:
+    with run_server(Bucket) as port:
         yield f"http://127.0.0.1:{port}"
 
 

@@ -43,14 +43,14 @@ def as_jpeg_xl(jpeg: bytes) -> bytes:
 
 
 def photo(width: int = 96, height: int = 80, seed: int = 7) -> Image.Image:
-    """A picture with something to see, in soft colours."""
+    """A picture with shapes in soft colours."""
     chance = np.random.default_rng(seed)
     pixels = chance.integers(0, 255, (max(height // 8, 2), max(width // 8, 2), 3), np.uint8)
     return Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def noise(width: int, height: int, channels: int = 3) -> Image.Image:
-    """A picture that no format makes small."""
+    """A picture that no format compresses well."""
     shape = (height, width, channels) if channels > 1 else (height, width)
     return Image.fromarray(np.random.default_rng(0).integers(0, 255, shape, np.uint8))
 

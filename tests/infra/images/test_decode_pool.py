@@ -1,4 +1,4 @@
-"""Decoding in child processes: the same pictures, and whatever happens to a process the next picture is fine."""
+"""Decoding in child processes: the same pixels, and after any failure of a process the next picture decodes."""
 
 import os
 import signal
@@ -134,7 +134,7 @@ def test_a_picture_outlives_one_death_of_its_process() -> None:
 
 def test_a_picture_that_ends_its_process_again_is_rejected_and_the_next_one_is_fine() -> None:
     with closing(DecodePool(1)) as one:
-        # Decoding divides by the width of the crop: an error that nobody foresaw, as of a damaged file.
+        # Decoding divides by the width of the crop: an unexpected error, as a damaged file may raise.
         with pytest.raises(Rejected) as caught:
             one.decode(DISC, LIMITS, CropBox(0, 0, 0, 1))
         assert (caught.value.code, "ends the process" in caught.value.message) == (Code.IMAGE_CRASHED, True)

@@ -1,4 +1,4 @@
-"""Opening: one decoder for each format, and words that name what is wrong."""
+"""Opening pictures: one decoder for each format, and messages that name the error."""
 
 import subprocess
 import sys

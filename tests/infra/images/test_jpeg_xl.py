@@ -1,4 +1,4 @@
-"""JPEG XL: sizes from headers, and what the decoder gives."""
+"""JPEG XL: sizes from headers, and the decoder's pixels."""
 
 import numpy as np
 import pytest

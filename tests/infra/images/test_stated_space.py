@@ -1,4 +1,4 @@
-"""Stated colour spaces: what PNG chunks, boxes of AVIF and HEIF, and EXIF say of the pixels is followed."""
+"""Stated colour spaces: the decoder follows PNG chunks, boxes of AVIF and HEIF, and EXIF."""
 
 import struct
 import zlib

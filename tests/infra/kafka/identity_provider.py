@@ -57,7 +57,7 @@ def sign(text: str) -> str:
 
 @dataclass
 class Provider:
-    """The provider; what it gives with `forges` set bears the signature of another text."""
+    """The provider; with `forges` set its tokens have the signature of another text."""
 
     clients: dict[str, str]
     seconds: float = 3_600
@@ -129,7 +129,7 @@ def identity_provider(clients: dict[str, str]) -> Iterator[Provider]:
             self.wfile.write(text)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing is written down."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         provider.port = server.server_port

@@ -1,4 +1,4 @@
-"""Apache Kafka with a user for each part of the system, who may do what `lookstream topics acls` grants."""
+"""Apache Kafka with a user for each part of the system, with the rights that `lookstream topics acls` grants."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -73,7 +73,7 @@ def grant(
     bindings = [binding for right in chosen for binding in bindings_of(right, part)]
     for created in admin.create_acls(bindings).values() if bindings else ():
         created.result()
-    # The controller has written them down; the broker goes by them a moment later.
+    # The controller has stored them; the broker applies them a moment later.
     wait_for(lambda: set(admin.describe_acls(everything).result()) == set(bindings), "the rights to be in force")
 
 

@@ -1,4 +1,4 @@
-"""One partition: what is committed of it, and what its next owner makes of that."""
+"""One partition: its committed offsets, and where its next owner begins."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Partitions come, go and come back: what was taken of one is told apart from what was taken of it before."""
+"""Partitions come, go and come back: records of an earlier assignment do not count for the current one."""
 
 from infra.kafka import Batch, Record
 from infra.kafka.assignments import Assignments

@@ -1,4 +1,4 @@
-"""Settings of Kafka: any librdkafka setting passes, but none that breaks a promise, and no secret is shown."""
+"""Settings of Kafka: any librdkafka setting passes unless it breaks a guarantee, and secrets are not printed."""
 
 import json
 import os

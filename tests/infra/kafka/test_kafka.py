@@ -1,4 +1,4 @@
-"""Kafka, over a real broker: holding, committing, replies, and deliveries that fail."""
+"""Kafka, over a real broker: paused partitions, commits, replies, and failed deliveries."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Members of a group: when they join it; a fenced static one joins anew; of two with one name one ends."""
+"""Members of a group: when they join; a fenced static member joins again; of two with one name, one ends."""
 
 import time
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def join(kafka: KafkaSettings) -> EventSource:
 
 
 def poll_until(source: EventSource, holds: Callable[[], bool]) -> None:
-    """Take nothing, until something holds."""
+    """Poll without reading records until a condition holds."""
     until = time.monotonic() + WAIT_SECONDS
     while not holds():
         assert time.monotonic() < until, "waited in vain"

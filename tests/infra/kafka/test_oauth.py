@@ -1,4 +1,4 @@
-"""OAUTHBEARER on Apache Kafka: tokens of an OpenID provider, renewed before they end; what goes wrong is told."""
+"""OAUTHBEARER on Apache Kafka: tokens of an OpenID provider, renewed before they end; clear errors."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,7 +21,7 @@ LOGIN = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule req
 
 @pytest.fixture(scope="module")
 def provider(kafka_server: str | None) -> Iterator[Provider]:
-    """Who gives tokens."""
+    """The provider of tokens."""
     if kafka_server is None:
         pytest.skip("OAUTHBEARER is Apache Kafka's: `make conformance` runs this")
     with identity_provider({CLIENT: SECRET}) as provider:
@@ -30,7 +30,7 @@ def provider(kafka_server: str | None) -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 def node(provider: Provider) -> Iterator[ApacheNode]:
-    """A node that lets in whoever shows a token of that provider."""
+    """A node that accepts tokens of that provider."""
     listener = "listener.name.clients.oauthbearer.sasl"
     settings = {
         "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",

@@ -1,4 +1,4 @@
-"""Why Kafka does not answer is told with the remedy: name, TLS, sign-in, rights and absence are told apart."""
+"""Errors when Kafka does not answer: name, TLS, sign-in, rights or no broker, each with its remedy."""
 
 import socket
 import ssl
@@ -36,7 +36,7 @@ def node(kafka_server: str | None) -> Iterator[ApacheNode]:
 
 @pytest.fixture
 def tls_listener(tmp_path: Path) -> Iterator[str]:
-    """Where somebody speaks TLS with a certificate of their own making."""
+    """A listener that speaks TLS with a self-signed certificate."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
     command += ["-keyout", str(key), "-out", str(certificate)]

@@ -1,4 +1,4 @@
-"""Transactions over a real broker: all or nothing, and of two with one name only the younger."""
+"""Transactions over a real broker: all or nothing; of two producers with one name only the newer one works."""
 
 import os
 import signal

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "operate.md"
 
 
 def rights_table() -> str:
-    """What docs/operate.md shows: `python -m tests.infra.kafka_admin.test_access` prints it."""
+    """The table of docs/operate.md: `python -m tests.infra.kafka_admin.test_access` prints it."""
     lines = ["| part | resource | operations |", "|---|---|---|"]
     for part in KafkaUser:
         groups: dict[tuple[str, tuple[str, ...], bool], list[str]] = {}

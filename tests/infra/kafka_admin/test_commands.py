@@ -1,4 +1,4 @@
-"""`lookstream topics`: it creates what is missing, tells what differs with what mends it, and prints rights."""
+"""`lookstream topics`: it creates missing topics, names differences with their remedies, and prints rights."""
 
 import json
 import os
@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "operate.md").read_text()
 
 
 def run(kafka: KafkaSettings, *words: str, code: int = 0, **settings: str) -> tuple[str, str]:
-    """What `lookstream topics` says on standard output and on standard error."""
+    """The standard output and the standard error of `lookstream topics`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
     own = {"LOOKSTREAM_KAFKA_BOOTSTRAP": str(kafka.bootstrap), "LOOKSTREAM_KAFKA_PREFIX": kafka.prefix}
     done = forked_cli.run(["topics", *words], inherited | own | settings, ROOT, 120)

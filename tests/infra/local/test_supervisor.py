@@ -1,4 +1,4 @@
-"""The supervisor with real child processes: it starts the dead again, and gives up only where that is hopeless."""
+"""The supervisor with real child processes: it restarts dead ones, and gives up only if a restart cannot help."""
 
 import os
 import signal

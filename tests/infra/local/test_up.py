@@ -1,4 +1,4 @@
-"""`lookstream up`: by which address its own parts and a browser reach the gateway."""
+"""`lookstream up`: the address by which its own parts and a browser reach the gateway."""
 
 import pytest
 

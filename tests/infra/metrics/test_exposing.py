@@ -1,4 +1,4 @@
-"""Where a worker's metrics are read, and by whom."""
+"""The metrics endpoint of a worker: its address, and who may read it."""
 
 import socket
 import threading

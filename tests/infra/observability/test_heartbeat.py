@@ -1,4 +1,4 @@
-"""Health: what a worker says of itself, and how a whole system is."""
+"""Health: the heartbeat of a worker, and the state of a whole system."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def state_in(path: Path) -> WorkerState:
 
 
 def age(path: Path, seconds: float) -> None:
-    """Let the last beat be so old."""
+    """Set the age of the last beat."""
     then = last_beat(path) - seconds
     os.utime(path, (then, then))
 
@@ -142,7 +142,7 @@ def test_each_part_of_a_system_is_judged_by_itself(kafka: KafkaSettings, tmp_pat
     assert says(settings, "kafka") == (True, f"answers at {kafka.bootstrap}")
     well, why = says(settings, "index")
     assert not well
-    assert "is away" in why
+    assert "cannot be reached" in why
     assert says(settings, "query worker") == (False, "has written no heartbeat yet: wait, or see its log")
     heartbeat.beat()
     assert says(settings, "index worker") == (True, f"is ready since {state_in(path).since}")

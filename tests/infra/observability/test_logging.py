@@ -1,4 +1,4 @@
-"""Logs, as those who read them see them: without secrets."""
+"""Logs in every format, without secrets."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the start has made is left out of later collections."""
+"""Objects made during the start are excluded from later collections."""
 
 import gc
 

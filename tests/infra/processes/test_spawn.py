@@ -1,4 +1,4 @@
-"""Child processes: gone when their parent is gone, and no handler of a library runs between fork and exec."""
+"""Child processes: they end with their parent, and no handler of a library runs between fork and exec."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""Shades: cells of Lab meet a distance, whichever colour is asked for."""
+"""Colour cells: cells of Lab match a colour within its distance."""
 
 import math
 

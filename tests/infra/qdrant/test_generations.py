@@ -1,4 +1,4 @@
-"""Generations: which index serves, and which of two tells what became of an event."""
+"""Generations: which index serves, and which of two reports the outcome of an event."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Change events of a database: what is in the table is in the index, in the order of its commits."""
+"""Change events of a database: items follow the rows of the table, in the order of its commits."""
 
 import json
 import os

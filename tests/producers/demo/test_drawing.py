@@ -1,4 +1,4 @@
-"""The demo's drawings: the same seed, the same pictures, in the colours that their names say."""
+"""The demo's drawings: the same seed gives the same pictures, in the colours of their names."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The demo's figures and verdict: it must fail loudly where it promises something that did not hold."""
+"""The demo's figures and verdict: the demo must fail when one of its promises does not hold."""
 
 import json
 from collections.abc import Callable
@@ -63,8 +63,8 @@ def hit(item_id: str) -> Hit:
     )
 
 
-def run_query_worker(*items: str) -> Callable[[SearchRequest], SearchResult]:
-    """A system that always gives these hits, whatever is asked."""
+def answer_with(*items: str) -> Callable[[SearchRequest], SearchResult]:
+    """A system that answers every search with these hits."""
 
     def ask(request: SearchRequest) -> SearchResult:
         return SearchResult(request_id=request.request_id, status="ok", hits=tuple(map(hit, items)))
@@ -111,25 +111,25 @@ def test_the_sample_has_as_many_products_as_asked_and_all_kinds_alike(catalogue:
 
 def test_first_hits_are_counted_by_kind_colour_and_product(catalogue: Catalogue) -> None:
     right, other = catalogue.products[0], catalogue.products[1]
-    answers = [search_by_photo(run_query_worker(item), catalogue, right) for item in (right.id, other.id)]
-    answers.append(search_by_photo(run_query_worker(), catalogue, right))
+    answers = [search_by_photo(answer_with(item), catalogue, right) for item in (right.id, other.id)]
+    answers.append(search_by_photo(answer_with(), catalogue, right))
     assert count_first_hits(answers) == FirstHits(queries=3, kind=1, colour=1, both=1, product=1)
 
 
 def test_hits_that_break_a_filter_are_noticed(catalogue: Catalogue) -> None:
-    trials = try_filters(run_query_worker(catalogue.products[0].id), catalogue)
+    trials = try_filters(answer_with(catalogue.products[0].id), catalogue)
     assert [trial.promise.kept for trial in trials] == [False, False, False, False]
     assert trials[0].promise.detail == "1 hits, 1 of them wrong"
 
 
 def test_no_hits_at_all_break_a_filter_promise_too(catalogue: Catalogue) -> None:
-    assert not any(trial.promise.kept for trial in try_filters(run_query_worker(), catalogue))
+    assert not any(trial.promise.kept for trial in try_filters(answer_with(), catalogue))
 
 
 def test_a_product_is_found_only_when_it_is_among_the_hits(catalogue: Catalogue) -> None:
     target, other = catalogue.products[3], catalogue.products[4]
-    assert is_found(run_query_worker(other.id, target.id), catalogue, target)
-    assert not is_found(run_query_worker(other.id), catalogue, target)
+    assert is_found(answer_with(other.id, target.id), catalogue, target)
+    assert not is_found(answer_with(other.id), catalogue, target)
 
 
 def test_the_json_has_the_figures_the_verdict_and_the_machine(figures: DemoFigures, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_the_json_has_the_figures_the_verdict_and_the_machine(figures: DemoFigur
 
 
 def test_the_sheet_is_a_picture_with_queries_and_hits(catalogue: Catalogue, tmp_path: Path) -> None:
-    ask = run_query_worker(*(product.id for product in catalogue.products[:6]))
+    ask = answer_with(*(product.id for product in catalogue.products[:6]))
     photos: list[PhotoAnswer] = [search_by_photo(ask, catalogue, product) for product in catalogue.products[:5]]
     write_sheet(tmp_path / "demo.png", catalogue, photos, try_filters(ask, catalogue))
     with Image.open(tmp_path / "demo.png") as sheet:

@@ -1,4 +1,4 @@
-"""Compression: archives of every kind are told by their bytes, read as streams, and bounded."""
+"""Compression: archives of every kind are recognised by their bytes, read as streams, and bounded."""
 
 import bz2
 import gzip
@@ -89,7 +89,7 @@ def test_an_archive_that_is_cut_off_gives_what_came_before_and_says_where(tmp_pa
     assert len(rows) > 5_000
     assert all(isinstance(row, FeedRow) and row.cells["image_link"] for row in rows)
     assert isinstance(last, BadRow)
-    assert (last.line, "nothing behind it is read" in last.message) == (len(rows) + 2, True)
+    assert (last.line, "nothing after it is read" in last.message) == (len(rows) + 2, True)
     assert "cut off" in last.message
 
 

@@ -1,4 +1,4 @@
-"""Encoding: texts as shops save them are read right, from a few words in each encoding."""
+"""Encoding: a few words are enough to recognise each encoding in which shops save texts."""
 
 import io
 import time

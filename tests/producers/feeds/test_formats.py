@@ -1,4 +1,4 @@
-"""Feed formats: the content of a file tells what it is; samples after the public specifications become items."""
+"""Feed formats are recognised by content; samples after the public specifications become items."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Merchant XML: every spelling of namespaces, lists of every kind, and errors that cost one product alone."""
+"""Merchant XML: every spelling of namespaces, lists of every kind, and errors that affect one product only."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""Parquet: every type of column becomes text, lists and objects; damage ends the file with a word."""
+"""Parquet: every type of column becomes text, lists and objects; damage ends the file with a message."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Tables: rows as exporters write them; no quote, byte or line end costs another row."""
+"""Tables: rows as exporters write them; a bad quote, byte or line end does not affect another row."""
 
 import csv
 import io

@@ -77,7 +77,7 @@ def client(make_client: MakeClient) -> httpx.Client:
 def gateway_parts_of(
     kafka: KafkaSettings, guarded: GuardSettings, *background: Background, store: ContentStore | None = None
 ) -> Iterator[GatewayParts]:
-    """Doors to the broker, and to an index that is away."""
+    """The parts of a gateway: clients of the broker, and of an index that does not answer."""
     away = EmbeddedIndex(Path("nobody listens here"))
     with (
         closing(AsyncSearchClient(kafka)) as asking,

@@ -1,4 +1,4 @@
-"""Connections by hand, for what no HTTP client does: say nothing, or one letter at a time."""
+"""Raw connections, for what no HTTP client does: send nothing, or one byte at a time."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ DRIP_SECONDS = 0.2
 def open_connections(
     client: httpx.Client, count: int, first: bytes = b"", source: str = "127.0.0.1"
 ) -> Iterator[list[socket.socket]]:
-    """So many connections to a gateway, each of which has sent the same first bytes."""
+    """Open so many connections to a gateway, and send the same first bytes on each."""
     address = (client.base_url.host, client.base_url.port or 0)
     with ExitStack() as stack:
         lines = []
@@ -27,8 +27,8 @@ def open_connections(
 
 
 @contextmanager
-def dripping(lines: Sequence[socket.socket], letters: bytes) -> Iterator[None]:
-    """A letter on each connection, again and again, for as long as the connection lives."""
+def drip_continuously(lines: Sequence[socket.socket], letters: bytes) -> Iterator[None]:
+    """Send a byte on each open connection, again and again."""
     over = Event()
 
     def drip() -> None:
@@ -49,7 +49,7 @@ def dripping(lines: Sequence[socket.socket], letters: bytes) -> Iterator[None]:
 
 
 def answer_on(line: socket.socket) -> bytes:
-    """What came on a connection until the gateway closed it."""
+    """The bytes received on a connection until the gateway closed it."""
     line.settimeout(30)
     found = b""
     with suppress(ConnectionResetError):

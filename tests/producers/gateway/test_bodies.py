@@ -1,4 +1,4 @@
-"""Bodies: how much memory they get, who waits for it, what is not parsed at all, and how refused ones are read."""
+"""Bodies: their memory, who waits for it, bodies that are not parsed, and how refused ones are read."""
 
 import asyncio
 import json
@@ -119,7 +119,7 @@ def test_those_who_read_large_bodies_share_one_rate() -> None:
 
 
 class Reader(asyncio.Protocol):
-    """A connection whose body nobody wants."""
+    """A connection whose body is not read."""
 
     def __init__(self, name: str, drain: BodyDrain, order: list[str]) -> None:
         self._name, self._remainder, self._order = name, drain, order

@@ -1,4 +1,4 @@
-"""Claims that strangers write: what is no claim of a gateway's counts for nothing."""
+"""Foreign records in the topic of claims: whatever is not a claim of a gateway is ignored."""
 
 import asyncio
 import json

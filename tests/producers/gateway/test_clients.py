@@ -1,4 +1,4 @@
-"""Who a request comes from, as proxies tell it."""
+"""The client of a request, by the headers of proxies."""
 
 import pytest
 

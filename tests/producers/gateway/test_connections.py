@@ -1,4 +1,4 @@
-"""Connections that say nothing, or one letter at a time, and the requests of others beside them."""
+"""Connections that send nothing, or one byte at a time, and other requests at the same time."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ from infra.config.kafka import KafkaSettings
 from infra.kafka import TopicReader
 from schemas.topics import SEARCH_REQUESTS
 from tests.producers.gateway.conftest import MakeClient
-from tests.producers.gateway.raw_connections import answer_on, dripping, open_connections
+from tests.producers.gateway.raw_connections import answer_on, drip_continuously, open_connections
 
 HEAD = b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 PROBLEM = b"application/problem+json"
@@ -26,7 +26,7 @@ def test_healthy_requests_are_answered_beside_a_thousand_idle_and_a_thousand_dri
     with (
         open_connections(client, 1000, source=source),
         open_connections(client, 1000, HEAD, source) as slow,
-        dripping(slow, b"X-Letter: a\r\n"),
+        drip_continuously(slow, b"X-Letter: a\r\n"),
     ):
         statuses = [client.get("/healthz").status_code for _ in range(20)]
         fresh = [httpx.get(f"{client.base_url}/healthz", trust_env=False).status_code for _ in range(20)]
@@ -46,7 +46,10 @@ def test_a_client_that_says_nothing_is_left_after_a_while(make_client: MakeClien
 
 
 def test_a_head_that_drips_is_refused_after_a_while(make_client: MakeClient) -> None:
-    with open_connections(make_client(request_s=0.5), 1, HEAD) as lines, dripping(lines, b"X-Letter: a\r\n"):
+    with (
+        open_connections(make_client(request_s=0.5), 1, HEAD) as lines,
+        drip_continuously(lines, b"X-Letter: a\r\n"),
+    ):
         answer = answer_on(lines[0])
     assert answer.startswith(b"HTTP/1.1 408")
     assert PROBLEM in answer
@@ -56,13 +59,13 @@ def test_a_second_request_whose_head_drips_is_refused_too(make_client: MakeClien
     whole = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     with open_connections(make_client(request_s=0.5), 1, whole) as lines:
         assert lines[0].recv(65_536).startswith(b"HTTP/1.1 200")
-        with dripping(lines, b"GET /healthz"):
+        with drip_continuously(lines, b"GET /healthz"):
             assert b"HTTP/1.1 408" in answer_on(lines[0])
 
 
 def test_a_body_that_drips_is_refused_after_a_while(make_client: MakeClient) -> None:
     first = HEAD + b"Content-Length: 1000\r\n\r\n"
-    with open_connections(make_client(request_s=0.5), 1, first) as lines, dripping(lines, b" "):
+    with open_connections(make_client(request_s=0.5), 1, first) as lines, drip_continuously(lines, b" "):
         answer = answer_on(lines[0])
     assert answer.startswith(b"HTTP/1.1 408")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == 408
@@ -83,7 +86,7 @@ def test_a_body_that_comes_steadily_may_take_longer_than_the_head(make_client: M
 
 def test_a_body_that_nobody_wants_is_read_for_a_moment_only(make_client: MakeClient) -> None:
     first = b"POST /none HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n"
-    with open_connections(make_client(), 1, first) as lines, dripping(lines, b" "):
+    with open_connections(make_client(), 1, first) as lines, drip_continuously(lines, b" "):
         assert answer_on(lines[0]).startswith(b"HTTP/1.1 404")
 
 

@@ -1,4 +1,4 @@
-"""Thirty requests that nobody sends in good faith: each is refused, as a problem, and teaches nothing."""
+"""Thirty hostile requests: each is refused with a problem document that reveals nothing."""
 
 import httpx
 import pytest

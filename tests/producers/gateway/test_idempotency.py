@@ -1,4 +1,4 @@
-"""What was asked, for whoever asks again."""
+"""The idempotency cache: a repeated request gets the first answer."""
 
 import asyncio
 

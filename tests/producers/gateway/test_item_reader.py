@@ -1,4 +1,4 @@
-"""Items as the gateway reads them from the index, however their pictures are referred to."""
+"""Items as the gateway reads them from the index, with every kind of picture reference."""
 
 import json
 from collections.abc import Iterator

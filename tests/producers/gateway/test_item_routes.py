@@ -1,4 +1,4 @@
-"""Items over HTTP: what is sent, and what is told of it."""
+"""Items over HTTP: the sent events, and the responses."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ ITEM = {"item_id": "a", "title": "A disc", "images": [{"kind": "url", "url": "ht
 
 
 def sent(reader: TopicReader) -> list[object]:
-    """What came to a topic since the reader was made."""
+    """The records of a topic since the reader was made."""
     found: list[object] = []
     while (record := reader.poll(0.5)) is not None:
         assert record.value is not None

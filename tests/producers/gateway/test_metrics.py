@@ -1,4 +1,4 @@
-"""What a gateway tells Prometheus."""
+"""The metrics of a gateway."""
 
 import httpx
 import pytest

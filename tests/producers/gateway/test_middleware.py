@@ -1,4 +1,4 @@
-"""What a gateway refuses, and what it says then; the trace of a request."""
+"""Refused requests, their responses, and the trace of a request."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells what the gateway does."""
+"""The OpenAPI document agrees with the gateway."""
 
 import httpx
 import pytest

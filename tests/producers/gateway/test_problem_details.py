@@ -1,4 +1,4 @@
-"""What a client and the operator learn of a mistake in the gateway itself."""
+"""The response and the log of an error in the gateway itself."""
 
 import json
 import os

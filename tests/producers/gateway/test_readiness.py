@@ -1,4 +1,4 @@
-"""A gateway says that it is ready when what requests need is there, and lives as long as its threads do."""
+"""A gateway is ready when the services that requests need answer, and alive while its threads run."""
 
 import asyncio
 import os
@@ -66,7 +66,7 @@ def test_who_asks_often_has_it_checked_once() -> None:
     assert len(checks) == 1
 
 
-class Failing:
+class FailingReader:
     """A reader whose records end the thread that reads them, once they may."""
 
     def __init__(self) -> None:
@@ -83,11 +83,11 @@ class Failing:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_fails_makes_the_gateway_unwell_and_ends_it_with_its_trace(kafka: KafkaSettings) -> None:
-    settings, reader = GatewaySettings(port=0), Failing()
+    settings, reader = GatewaySettings(port=0), FailingReader()
     follower = TopicListener(reader, lambda _record: None)
     with gateway_parts_of(kafka, GuardSettings(settings), follower) as parts:
         app = make_gateway_app(GuardSettings(settings), parts, lambda: None)
-        server = Patient(make_server(app, settings, ClientAddresses(settings), [follower]).config, [follower])
+        server = SlowServer(make_server(app, settings, ClientAddresses(settings), [follower]).config, [follower])
         with serve_in_thread(server) as address, httpx.Client(base_url=address, trust_env=False) as client:
             assert client.get("/healthz").status_code == 200
             reader.may_fail.set()
@@ -100,7 +100,7 @@ def test_a_thread_that_fails_makes_the_gateway_unwell_and_ends_it_with_its_trace
     assert LOOPBACK in address
 
 
-class Patient(Server):
+class SlowServer(Server):
     """Ends a moment later, so that the test can look at it."""
 
     may_end = threading.Event()

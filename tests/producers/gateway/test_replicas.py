@@ -1,4 +1,4 @@
-"""Two gateways on one broker: what one of them was asked, the other one knows."""
+"""Two gateways on one broker: each knows the requests of the other."""
 
 import threading
 from contextlib import closing
@@ -22,7 +22,7 @@ OTHER = [{"token": "other-a-long-secret", "uses": ["search", "write"], "tenants"
 
 
 def count_requests(requests: list[SearchRequest], may_answer: threading.Event | None = None) -> Responder:
-    """Answers that nothing was found, and keeps what was asked."""
+    """A responder that finds nothing, and records the requests."""
 
     def answer(request: SearchRequest) -> list[SearchResult]:
         requests.append(request)

@@ -22,7 +22,7 @@ def found(request: SearchRequest) -> list[SearchResult]:
 
 
 def record_requests(requests: list[SearchRequest]) -> Responder:
-    """Answers as `found` does, and keeps what was asked."""
+    """A responder that answers as `found` does, and records the requests."""
 
     def note(request: SearchRequest) -> list[SearchResult]:
         requests.append(request)

@@ -1,4 +1,4 @@
-"""The page's files, as the gateway hands them out."""
+"""The page's files, as the gateway serves them."""
 
 import re
 

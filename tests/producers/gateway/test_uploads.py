@@ -1,4 +1,4 @@
-"""Uploads: every format is taken, and large pictures are shrunk in processes."""
+"""Uploads: every format is accepted, and large pictures are shrunk in processes."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Names of files: which are pictures, and what is said of the others."""
+"""Names of files: which are pictures, and the messages about the others."""
 
 import os
 

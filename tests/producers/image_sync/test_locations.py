@@ -1,4 +1,4 @@
-"""Folders as they are: odd names, system folders, links, and what cannot be read."""
+"""Real folders: odd names, system folders, links, and unreadable entries."""
 
 import os
 import subprocess
@@ -137,7 +137,7 @@ def test_a_folder_that_may_not_be_read_is_named_and_the_others_are_listed(
     real = os.scandir
 
     def scan(path: str) -> object:
-        """As for a user who is not root, whom nothing is locked for."""
+        """Simulate a user who is not root, because root can read everything."""
         if Path(path).name == "locked":
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)

@@ -1,4 +1,4 @@
-"""Pictures in folders and buckets: what comes, changes and goes there comes, changes and goes in the index."""
+"""Pictures in folders and buckets: new, changed and removed files become upserts and deletes."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ from tests.producers.conftest import png, run_command
 
 LATER = timedelta(minutes=1)
 PNG = png()
-"""A picture; what stands behind its end makes another file of it."""
+"""A picture; bytes after its end make a different file of it."""
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def look(watched: LocationScanner, known: dict[str, str], after: timedelta = LATER) -> list[ScanStep]:
-    """One look, after which what it found is known."""
+    """Scan once and publish; the state includes the result."""
     steps = list(watched.scan(known, datetime.now(UTC) + after))
     for step in steps:
         if step.sent_image:
@@ -57,7 +57,7 @@ def look(watched: LocationScanner, known: dict[str, str], after: timedelta = LAT
 
 
 def revisions(steps: Sequence[ScanStep]) -> dict[str, str]:
-    """What is said of each item."""
+    """The revision of each item."""
     events = [step.event for step in steps]
     return {e.item_id: e.schema_ for e in events if isinstance(e, ItemUpserted | ItemDeleted)}
 

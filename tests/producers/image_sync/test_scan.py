@@ -1,4 +1,4 @@
-"""Scans of a folder: each picture comes to one event or one bad row, and an odd one costs the others nothing."""
+"""Scans of a folder: each picture becomes one event or one bad row, and a bad one does not affect the others."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A feed that is looked through before it is sent."""
+"""The check of a feed before it is sent."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Events of a run and what they come to."""
+"""The events of a run and their outcomes."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""What becomes of the rows of a feed while it goes out, and what people see of it."""
+"""The publication of a feed's rows, and its output on a terminal."""
 
 import io
 import json

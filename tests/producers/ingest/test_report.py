@@ -1,4 +1,4 @@
-"""The file that says of each row what has become of it."""
+"""The report file with the result of each row."""
 
 import csv
 import json

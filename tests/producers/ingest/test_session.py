@@ -1,4 +1,4 @@
-"""Commands that wait for what their events come to: against a real broker, with an index worker of a few lines."""
+"""Commands that wait for outcomes, against a real broker, with a scripted index worker."""
 
 import csv
 import json

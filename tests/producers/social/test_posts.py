@@ -1,4 +1,4 @@
-"""Social posts: what an activity becomes."""
+"""Social posts: activities become item events."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Standing searches against newly indexed pictures: who is told what, and how often."""
+"""Standing searches against newly indexed pictures: which matches are published, and how often."""
 
 import random
 import uuid
@@ -34,7 +34,7 @@ from schemas.results import QueryLook
 from schemas.topics import SEARCH_MATCHES
 from schemas.watches import Watch, WatchMatched
 from tests.consumers.indexer_harness import ENCODER, HashPictures, IndexerHarness, flaky, open_shard
-from tests.consumers.indexing.test_duplicates import Posed, posed
+from tests.consumers.indexing.test_duplicates import PosedPictures, look_at_angle
 from tests.consumers.item_histories import SIZE, vector_of
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -57,8 +57,13 @@ def watchlist() -> WatchMatrix:
 
 @pytest.fixture
 def harness(shard: Shard, watchlist: WatchMatrix) -> IndexerHarness:
-    looks = {"front": posed(0), "again": posed(5), "alike": posed(20), "other": posed(80)}
-    return open_watched_indexer(shard, watchlist, Posed(vectors=looks))
+    looks = {
+        "front": look_at_angle(0),
+        "again": look_at_angle(5),
+        "alike": look_at_angle(20),
+        "other": look_at_angle(80),
+    }
+    return open_watched_indexer(shard, watchlist, PosedPictures(vectors=looks))
 
 
 def open_watched_indexer(index: Index, watchlist: WatchMatrix, hash_pictures: HashPictures) -> IndexerHarness:
@@ -78,7 +83,7 @@ def watch(watch_id: str, angle: float = 0, min_confidence: float = 0.9, **more: 
         "created_at": NOON,
         "encoder": ENCODER,
     }
-    look = QueryLook(vector=posed(angle).astype("<f4").tobytes(), studio=False)
+    look = QueryLook(vector=look_at_angle(angle).astype("<f4").tobytes(), studio=False)
     return Watch.model_validate(
         {"watch_id": watch_id, "look": look, "min_confidence": min_confidence, **given, **more}
     )
@@ -86,7 +91,7 @@ def watch(watch_id: str, angle: float = 0, min_confidence: float = 0.9, **more: 
 
 @pytest.mark.parametrize("spoil", [0, 1.1, -1, 3e38, 1e-30])
 def test_a_watch_whose_look_is_of_no_unit_length_rests(watchlist: WatchMatrix, spoil: float) -> None:
-    vector = posed(0).astype("<f4")
+    vector = look_at_angle(0).astype("<f4")
     vector[:4] *= spoil
     look = QueryLook(vector=vector.tobytes(), studio=False)
     assert watchlist.apply("t:a", to_bytes(watch("a", look=look)))
@@ -108,7 +113,7 @@ def put(watchlist: WatchMatrix, *watches: Watch) -> None:
 def index(
     harness: IndexerHarness, item: str, *pictures: str, revision: int = 1, **facts: object
 ) -> list[tuple[Event, WatchMatched]]:
-    """Index an item; what standing searches were told."""
+    """Index an item; the published matches."""
     images = tuple(InlineImage(data=f"{picture} 0".encode()) for picture in pictures)
     given = {"tenant": "t", "item_id": item, "revision": revision, "images": images} | facts
     return handle(harness, ItemUpserted.model_validate(given))
@@ -124,7 +129,7 @@ def matches(events: list[Event]) -> list[MatchEvent]:
 
 
 def done(harness: IndexerHarness, event: Event) -> bool:
-    """Whether the batch was done, and not broken off."""
+    """Whether the batch was completed."""
     try:
         return not harness.job.handle([event])
     except Unavailable:
@@ -232,7 +237,7 @@ def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchli
     put(watchlist, watch("all", min_confidence=0.01))
     done: list[str] = []
 
-    class Logged:
+    class LoggedIndex:
         def __getattr__(self, name: str) -> object:
             done.append(name)
             return getattr(shard, name)
@@ -241,7 +246,7 @@ def test_matches_have_arrived_before_their_item_is_written(shard: Shard, watchli
         def flush(self) -> None:
             done.append("flush")
 
-    hash_pictures, index = HashPictures(), cast("Index", Logged())
+    hash_pictures, index = HashPictures(), cast("Index", LoggedIndex())
     enrichers = enrichers_of(index, Calibrator(index, hash_pictures.embed, PARTS), watchlist.rows)
     job = ItemIndexer(
         ImagePipeline(hash_pictures.fetch, hash_pictures.embed, ENCODER),
@@ -262,7 +267,12 @@ def test_rows_of_one_kind_lie_together_and_score_as_their_searches_do(
 ) -> None:
     watchlist, look = WatchMatrix(ENCODER, SIZE, PARTS), vector_of(b"any")
     made = [
-        watch(f"w{n}", angle, weights=INTENTS[intent], look=QueryLook(vector=posed(angle).tobytes(), studio=studio))
+        watch(
+            f"w{n}",
+            angle,
+            weights=INTENTS[intent],
+            look=QueryLook(vector=look_at_angle(angle).tobytes(), studio=studio),
+        )
         for n, (angle, (intent, studio)) in enumerate(zip(angles, kinds, strict=False))
     ]
     put(watchlist, *made)

@@ -1,4 +1,4 @@
-"""The feed of standing searches on a real broker, and the file in which they survive it."""
+"""The topic of standing searches on a real broker, and the file in which they survive the broker."""
 
 from contextlib import closing
 from datetime import UTC, datetime
@@ -67,7 +67,7 @@ def test_what_a_broker_has_forgotten_comes_back_from_the_file(kafka: KafkaSettin
     values = file.read()
     assert sorted(values) == ["t:a", "t:c"]
     assert (tmp_path / "watches.jsonl").stat().st_mode & 0o077 == 0
-    # The topic holds records of its own, so what the file says is not brought back over them.
+    # The topic has records of its own, so the records of the file are not restored over them.
     send(kafka, "d")
     with closing(open_feed(kafka, file)) as feed:
         assert ids(feed) == {"a", "c", "d"}

@@ -19,12 +19,12 @@ HOUR_MS = 3_600_000
 
 
 def ignore_failure(_record: Record, _event: Event | None, _failure: Failure) -> None:
-    """Nobody listens to outcomes here."""
+    """Publish no outcome."""
 
 
 @dataclass
 class DeadLetterWriter:
-    """Has records refused, by the very class that the worker uses."""
+    """Writes dead letters by the `FailureRouter` of the worker."""
 
     sink: EventSink
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -32,7 +32,7 @@ class DeadLetterWriter:
     def write(
         self, record: Record, code: Code = Code.IMAGE_MISSING, message: str = "there is no picture"
     ) -> Record:
-        """Write a dead letter; the record that it is about."""
+        """Write a dead letter of a record; returns the record."""
         router = FailureRouter(
             self.sink,
             ignore_failure,

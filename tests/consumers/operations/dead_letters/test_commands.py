@@ -27,7 +27,7 @@ def run(*words: str | Path, code: int = 0) -> Result:
 
 @pytest.fixture(autouse=True)
 def local(kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder on which a `lookstream up` runs, as far as these commands can tell."""
+    """A data folder with the local state of a running `lookstream up`."""
     for name in os.environ:
         if name.startswith("LOOKSTREAM_"):
             monkeypatch.delenv(name)
@@ -42,7 +42,7 @@ def local(kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def letters(dead_letter_writer: DeadLetterWriter, make_record: MakeRecord) -> None:
-    """Three letters: two missing pictures, one of them told twice, and one that is no JSON."""
+    """Three letters: two missing pictures, one of them written twice, and one that is no JSON."""
     record = make_record("a", headers={"authorization": b"canary", "link": LINK.encode()})
     dead_letter_writer.write(record, message=f"{LINK} answered 404")
     dead_letter_writer.write(record, message=f"{LINK} answered 404")

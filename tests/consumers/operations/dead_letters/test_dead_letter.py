@@ -1,4 +1,4 @@
-"""What a dead letter says, which letters are the same, and how they are chosen and counted."""
+"""The fields of a dead letter, which letters are the same, and how letters are selected and counted."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

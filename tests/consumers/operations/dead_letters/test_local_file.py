@@ -1,4 +1,4 @@
-"""The files of local mode: letters survive the broker, each once, and whatever is cut off loses nothing."""
+"""The files of local mode: each letter is stored once and survives the broker; a cut-off line loses no other."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Replays: what may be sent again goes out as it was, and is noted once it has arrived; nothing is lost."""
+"""Replays: a record is sent again unchanged, and noted after its delivery; nothing is lost."""
 
 import json
 import os
@@ -71,8 +71,8 @@ def put(index: Index, item: str, base: int) -> None:
 
 
 @dataclass
-class Broken:
-    """A sink, or an audit, that breaks at its `at`-th record: for a process that is killed there."""
+class BreakingSink:
+    """A sink, or an audit, that raises at its `at`-th record, in place of a process that is killed there."""
 
     sink: EventSink
     at: int
@@ -224,7 +224,7 @@ def test_killed_before_the_send_nothing_is_lost_and_the_note_is_missing_too(
         dead_letter_writer.write(make_record(item, offset=n))
     audits = [TopicAudit(dead_letter_writer.sink)]
     with pytest.raises(Unavailable):
-        run(kafka, Broken(dead_letter_writer.sink, at), audits, plan(kafka, index).send)
+        run(kafka, BreakingSink(dead_letter_writer.sink, at), audits, plan(kafka, index).send)
     assert len(list(read_audit(kafka))) == len(sent(kafka)) == at - 1
     run(kafka, dead_letter_writer.sink, audits, plan(kafka, index).send)
     assert sorted((record.key or b"").decode() for record in sent(kafka)) == ["default:a", "default:b", "default:c"]
@@ -237,7 +237,12 @@ def test_killed_between_the_send_and_the_note_one_letter_is_sent_twice_and_all_a
         dead_letter_writer.write(make_record(item, offset=n))
     audits = [TopicAudit(dead_letter_writer.sink)]
     with pytest.raises(Unavailable):
-        run(kafka, dead_letter_writer.sink, [Broken(dead_letter_writer.sink, 2, audits)], plan(kafka, index).send)
+        run(
+            kafka,
+            dead_letter_writer.sink,
+            [BreakingSink(dead_letter_writer.sink, 2, audits)],
+            plan(kafka, index).send,
+        )
     run(kafka, dead_letter_writer.sink, audits, plan(kafka, index).send)
     keys = sorted((record.key or b"").decode() for record in sent(kafka))
     assert len(keys) == 4
@@ -259,7 +264,7 @@ def test_when_it_is_stopped_what_was_sent_is_noted_and_the_rest_waits(
 
 
 def local_store(kafka: KafkaSettings, folder: Path, letters: Iterable[DeadLetter]) -> DeadLetterStore:
-    """A shelf whose file has letters of an earlier broker."""
+    """A store whose file has letters of an earlier broker."""
     file = DeadLetterFile(folder / "letters.jsonl")
     file.add(letters)
     return DeadLetterStore(kafka, file, FileAudit(folder / "audit.jsonl"))

@@ -1,4 +1,4 @@
-"""The command that sweeps the content store, where there is nothing to sweep."""
+"""The command that sweeps the content store, when there is nothing to sweep."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The gate between a new index and the users, and the shadow queries that it judges by."""
+"""The acceptance gate of a new index, and the shadow queries by which it decides."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

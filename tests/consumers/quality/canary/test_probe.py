@@ -72,13 +72,13 @@ def make(index: Any, over: KafkaSystem) -> Canary:
 def test_while_all_is_well_it_finds_what_is_there_soon_and_unchanged(index: Index, over: KafkaSystem) -> None:
     canary = make(index, over)
     assert canary.run_round()
-    told = found(canary)
-    assert told["recall"] == 1.0
-    assert told["first_hit_rate"] >= 0.75  # the quick encoder sees little of a thumbnail
-    assert 0 < told["freshness_seconds"] < 60
-    assert told["mean_cosine"] == pytest.approx(1)
-    assert told["norm"] == pytest.approx(1)
-    assert told["neighbour_score"] == told["neighbour_reference"] > 0
+    figures = found(canary)
+    assert figures["recall"] == 1.0
+    assert figures["first_hit_rate"] >= 0.75  # the quick encoder sees little of a thumbnail
+    assert 0 < figures["freshness_seconds"] < 60
+    assert figures["mean_cosine"] == pytest.approx(1)
+    assert figures["norm"] == pytest.approx(1)
+    assert figures["neighbour_score"] == figures["neighbour_reference"] > 0
 
 
 class Forgetful:
@@ -120,18 +120,19 @@ def test_looks_that_have_turned_and_grown_show(index: Index, over: KafkaSystem) 
     assert make(index, over).run_round()
     canary = make(Turned(index), over)
     assert canary.run_round()
-    told = found(canary)
-    assert told["mean_cosine"] < 0.95
-    assert told["norm"] == pytest.approx(2, rel=0.01)
+    figures = found(canary)
+    assert figures["mean_cosine"] < 0.95
+    assert figures["norm"] == pytest.approx(2, rel=0.01)
 
 
 def test_items_that_hide_behind_others_lower_the_rate_of_first_hits(index: Index, over: KafkaSystem) -> None:
     class Swapped(Forgetful):
         def payloads(self, ids: Sequence[str], keys: Sequence[str]) -> dict[str, Any]:
             known = self._index.payloads(ids, keys)
-            shown = [one["thumbnail"] for one in known.values()]
+            thumbnails = [one["thumbnail"] for one in known.values()]
             return {
-                id: {**one, "thumbnail": other} for (id, one), other in zip(known.items(), shown[::-1], strict=True)
+                id: {**one, "thumbnail": other}
+                for (id, one), other in zip(known.items(), thumbnails[::-1], strict=True)
             }
 
     canary = make(Swapped(index), over)
@@ -153,8 +154,8 @@ def test_an_index_that_is_away_is_a_round_that_was_not_well(index: Index, over: 
 
 
 def test_the_command_looks_and_says_so_with_its_exit_code(system: System) -> None:
-    said = system.run("canary", "--rounds", "1", "--queries", "4").stderr
-    assert "canary round finished" in said
+    errors = system.run("canary", "--rounds", "1", "--queries", "4").stderr
+    assert "canary round finished" in errors
     elsewhere = {**system.environment, "LOOKSTREAM_DATA": str(system.folder / "none")}
     nothing = replace(system, environment=elsewhere)
     assert "lookstream up" in nothing.run("canary", "--rounds", "1", code=1).stderr

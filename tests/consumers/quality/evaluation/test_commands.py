@@ -162,7 +162,7 @@ def test_a_sample_of_a_set_with_judgements_is_evaluated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["--split", "test"], 2, "which --split and --format belong to"),
         (["--label", "what"], 2, "has no column what: its columns are image, label"),
@@ -172,5 +172,5 @@ def test_a_sample_of_a_set_with_judgements_is_evaluated(tmp_path: Path) -> None:
         (["--through", "kafka", "--encoder", "fake"], 2, "--encoder is for --through direct"),
     ],
 )
-def test_bad_input_is_one_sentence(labels: Path, tmp_path: Path, words: list[str], code: int, said: str) -> None:
-    assert said in evaluate(*sides(labels), *words, code=code, data=tmp_path / "data").stderr
+def test_bad_input_is_one_sentence(labels: Path, tmp_path: Path, words: list[str], code: int, message: str) -> None:
+    assert message in evaluate(*sides(labels), *words, code=code, data=tmp_path / "data").stderr

@@ -34,18 +34,18 @@ def test_a_table_without_the_usual_column_has_no_labels(shop: Path) -> None:
 def test_bad_sources_are_refused_in_one_sentence(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (shop / "loose.png").write_bytes(b"")
-    for wanted, said in (
+    for options, message in (
         (DatasetOptions(tmp_path / "empty"), "has no pictures"),
         (DatasetOptions(shop), "both in sub-folders"),
         (DatasetOptions(shop / "disc", where=("split=train",)), "are for tables"),
         (DatasetOptions(tmp_path / "nowhere.csv"), "cannot be read"),
     ):
-        with pytest.raises(BadInput, match=said):
-            read_dataset(wanted)
+        with pytest.raises(BadInput, match=message):
+            read_dataset(options)
     (shop / "labels.csv").write_text("image,label\ndisc/0.png,x\n")
-    for wanted, said in (
+    for options, message in (
         (DatasetOptions(shop, where=("split",)), "write COLUMN=VALUE"),
         (DatasetOptions(shop, label="kind"), "no column kind"),
     ):
-        with pytest.raises(BadInput, match=said):
-            read_dataset(wanted)
+        with pytest.raises(BadInput, match=message):
+            read_dataset(options)

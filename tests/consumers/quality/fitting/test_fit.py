@@ -82,7 +82,7 @@ def test_many_pictures_get_axes_of_their_own(gallery: FeatureMatrix, kit: FitSet
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "message"),
     [
         (["a"] * 240, "all 240 pictures that can be read are labelled a"),
         ([str(n) for n in range(240)], "of 240 labels, 0 have 3 pictures or more"),
@@ -90,9 +90,9 @@ def test_many_pictures_get_axes_of_their_own(gallery: FeatureMatrix, kit: FitSet
     ],
 )
 def test_labels_without_anything_to_teach_are_refused(
-    gallery: FeatureMatrix, kit: FitSetup, labels: list[str], said: str
+    gallery: FeatureMatrix, kit: FitSetup, labels: list[str], message: str
 ) -> None:
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         fit_head(gallery, labels, kit)
 
 

@@ -1,4 +1,4 @@
-"""A process of the embedded index that breaks when it is asked for the sample of certain tenants."""
+"""A process of the embedded index that fails at a request for the sample of certain tenants."""
 
 import sys
 import threading

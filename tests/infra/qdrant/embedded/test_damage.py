@@ -1,4 +1,4 @@
-"""An embedded index whose files are not what was written says what is broken, where, and the remedy."""
+"""An embedded index with damaged files: the error names the damage, the file, and the remedy."""
 
 import os
 import shutil

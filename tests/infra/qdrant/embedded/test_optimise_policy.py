@@ -1,4 +1,4 @@
-"""When the embedded index is optimised: by size, earlier when idle, and not again and again in vain."""
+"""When the embedded index is optimised: by size, earlier when idle, and not repeatedly without effect."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The server of the embedded index under requests that are none, that fail, and that come from others."""
+"""The server of the embedded index: invalid requests, failing requests, and requests of other users."""
 
 import os
 import shutil
@@ -177,7 +177,7 @@ def test_a_background_thread_that_dies_ends_its_process_with_its_trace(
 
 
 def test_a_request_that_always_ends_the_engine_is_an_engine_error(tmp_path: Path) -> None:
-    """A socket that hangs up on a request is what a client sees of an engine that dies of it."""
+    """A socket that closes at a request: a client sees the same when the engine dies of the request."""
     with bind(address_of(tmp_path)) as listener:
         listener.listen()
 

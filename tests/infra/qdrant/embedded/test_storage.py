@@ -1,4 +1,4 @@
-"""The folder of the embedded index: copies that are made in two looks."""
+"""The folder of the embedded index: copies that are made in two passes."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The messages of the embedded index: whatever its contract allows goes through unchanged, and bytes never hurt."""
+"""The messages of the embedded index: every value of its contract survives, and random bytes are refused."""
 
 import socket
 import struct

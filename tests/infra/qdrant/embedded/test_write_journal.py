@@ -1,4 +1,4 @@
-"""The journal that a copy of the index catches up from."""
+"""The write journal, by which a copy of the index catches up."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What each error code of a Qdrant server comes to, as a real client hears it from a server that refuses."""
+"""The failure for each error code of a Qdrant server, by a real client and a server that refuses."""
 
 import pytest
 from grpc import StatusCode
@@ -12,7 +12,7 @@ from schemas.failures import Unavailable
 from tests.refusing_qdrant import node_at, refusing
 
 EXPECTED: dict[StatusCode, tuple[type[Exception], str]] = {
-    StatusCode.CANCELLED: (Unavailable, "is away"),
+    StatusCode.CANCELLED: (Unavailable, "cannot be reached"),
     StatusCode.UNKNOWN: (EngineError, "failed at the request"),
     StatusCode.INVALID_ARGUMENT: (ValueError, "refuses the request"),
     StatusCode.DEADLINE_EXCEEDED: (Unavailable, "does not answer in time"),
@@ -48,7 +48,7 @@ def list_collections(client: QdrantClient) -> object:
 
 
 def answer_of(code: StatusCode, details: str = "as the test has it") -> Exception:
-    """What the caller gets when the server fails with that code."""
+    """The caller's result when the server fails with that code."""
     kinds = (Unavailable, EngineError, SettingsError, ValueError)
     with refusing(code, details) as server, node_at(server.port) as node, pytest.raises(kinds) as caught:
         Cluster([node]).run(list_collections)

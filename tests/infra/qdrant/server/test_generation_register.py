@@ -1,4 +1,4 @@
-"""Which index serves, written down on a Qdrant server: that of --qdrant, or else qdrant-client's own engine."""
+"""The register of the serving index on a Qdrant server: that of --qdrant, or else qdrant-client's own engine."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -85,15 +85,15 @@ def test_each_index_has_a_collection_and_a_dropped_one_is_reached_no_more(
 ) -> None:
     clock = Clock()
     register = ServerGenerationRegister(cluster, settings, "best", clock)
-    first, second, serving = (
+    first, second, run_server = (
         ServerIndex(cluster, settings, partial(resolve_generation, register, n)) for n in (1, 2, None)
     )
     first.open("a:1", 4)
     register.write(register.read().with_new("fast"))
     second.open("b:1", 8)
-    assert [index.status().fingerprint for index in (first, second, serving)] == ["a:1", "b:1", "a:1"]
+    assert [index.status().fingerprint for index in (first, second, run_server)] == ["a:1", "b:1", "a:1"]
     register.write(register.read().with_switch(0.0))
-    assert serving.status().fingerprint == "b:1"
+    assert run_server.status().fingerprint == "b:1"
     assert alias_of(cluster, settings) == f"{settings.collection}-2"
     register.write(register.read().serving_only())
     register.delete_index(1)
@@ -124,7 +124,7 @@ def alias_of(cluster: Cluster, settings: QdrantSettings) -> str | None:
 
 
 def client_of_nothing() -> QdrantClient:
-    """A client of a port that nobody listens at."""
+    """A client of a port without a listener."""
     return QdrantClient(
         url="http://127.0.0.1", grpc_port=find_free_port(0), prefer_grpc=True, check_compatibility=False
     )

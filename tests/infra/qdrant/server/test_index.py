@@ -1,4 +1,4 @@
-"""What an index on a Qdrant server says while its collection is not there yet, or is there no more."""
+"""The errors of an index on a Qdrant server whose collection does not exist yet, or no longer."""
 
 from collections.abc import Iterator
 from pathlib import Path

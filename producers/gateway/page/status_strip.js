@@ -1,16 +1,16 @@
-// The live strip: how much there is to find, how many events come through, how fresh they are.
+// The status strip: the number of pictures, events a second, and the freshness of the index.
 import { status } from "./api.js";
 import { duration, find } from "./dom.js";
 
 const EVERY_MS = 3000;
 
-/** Keep the strip up to date; `tenantNow` says whose items are counted. */
-export function keepStrip(tenantNow) {
-  const look = async () => {
-    if (document.visibilityState === "visible" && !document.querySelector("#token[open]")) await update(tenantNow());
-    setTimeout(look, EVERY_MS);
+/** Update the strip every EVERY_MS; `getTenant` returns the tenant whose items are counted. */
+export function startStatusStrip(getTenant) {
+  const refresh = async () => {
+    if (document.visibilityState === "visible" && !document.querySelector("#token[open]")) await update(getTenant());
+    setTimeout(refresh, EVERY_MS);
   };
-  look();
+  refresh();
 }
 
 async function update(tenant) {

@@ -1,6 +1,6 @@
-"""Spoils: what can be wrong with the value of a record, each with the code that it must be refused with.
+"""Mutations of the value of a record, each with the code that the result must be refused with.
 
-Nothing here asks the code under test what it thinks: codes are told by how a value was made.
+A code follows from how a value was made; nothing here calls the code under test.
 """
 
 import base64
@@ -20,12 +20,12 @@ LARGEST = 6_000_000
 """Bytes of the largest value."""
 
 
-class Spoil(NamedTuple):
-    """One way to spoil an event: what it is, the code it gets (None: it is taken all the same), and how."""
+class Mutation(NamedTuple):
+    """One way to change an event: its kind, the code of the refusal (None: it stays valid), and the function."""
 
     kind: str
     code: Code | None
-    spoil: Callable[[Random, Fields], bytes]
+    mutate: Callable[[Random, Fields], bytes]
 
 
 def dumped(event: Mapping[str, Any], more: str = "") -> bytes:
@@ -39,66 +39,76 @@ def size_up_to(rng: Random, largest: int) -> int:
     return int(min(largest, 10 ** rng.uniform(1, 7)))
 
 
-def values(largest: int = LARGEST) -> Sequence[Spoil]:
-    """What can be wrong with any value, whatever the event."""
+def values(largest: int = LARGEST) -> Sequence[Mutation]:
+    """Mutations that fit every event."""
     unreadable, invalid = Code.EVENT_UNREADABLE, Code.EVENT_INVALID
     return (
-        Spoil("random bytes", unreadable, lambda rng, _: b"\xff" + rng.randbytes(rng.randint(0, 300))),
-        Spoil("empty", unreadable, lambda *_: b""),
-        Spoil("UTF-16", unreadable, lambda _, e: json.dumps(e).encode("utf-16")),
-        Spoil("UTF-32", unreadable, lambda _, e: json.dumps(e).encode("utf-32")),
-        Spoil("Latin-1", unreadable, lambda _, e: json.dumps(e | {"x": "é"}, ensure_ascii=False).encode("latin-1")),
-        Spoil("surrogate in UTF-8", unreadable, lambda _, e: dumped(e)[:-1] + b',"x":"\xed\xa0\x80"}'),
-        Spoil("surrogate escaped", invalid, lambda rng, e: dumped(e, rf'"x":"\u{rng.randint(0xD800, 0xDFFF):x}"')),
-        Spoil("byte order mark", None, lambda _, e: b"\xef\xbb\xbf" + dumped(e)),
-        Spoil("cut off", unreadable, lambda rng, e: dumped(e)[: -rng.randint(1, 20)]),
-        Spoil(
+        Mutation("random bytes", unreadable, lambda rng, _: b"\xff" + rng.randbytes(rng.randint(0, 300))),
+        Mutation("empty", unreadable, lambda *_: b""),
+        Mutation("UTF-16", unreadable, lambda _, e: json.dumps(e).encode("utf-16")),
+        Mutation("UTF-32", unreadable, lambda _, e: json.dumps(e).encode("utf-32")),
+        Mutation(
+            "Latin-1", unreadable, lambda _, e: json.dumps(e | {"x": "é"}, ensure_ascii=False).encode("latin-1")
+        ),
+        Mutation("surrogate in UTF-8", unreadable, lambda _, e: dumped(e)[:-1] + b',"x":"\xed\xa0\x80"}'),
+        Mutation(
+            "surrogate escaped", invalid, lambda rng, e: dumped(e, rf'"x":"\u{rng.randint(0xD800, 0xDFFF):x}"')
+        ),
+        Mutation("byte order mark", None, lambda _, e: b"\xef\xbb\xbf" + dumped(e)),
+        Mutation("cut off", unreadable, lambda rng, e: dumped(e)[: -rng.randint(1, 20)]),
+        Mutation(
             "more behind it", unreadable, lambda rng, e: dumped(e) + rng.choice((b"}", b"{}", b"\x00", b",", b"1"))
         ),
-        Spoil("no object", unreadable, lambda rng, _: rng.choice((b"[]", b"1", b"null", b'"x"', b"true", b"NaN"))),
-        Spoil("list of events", unreadable, lambda _, e: b"[" + dumped(e) + b"]"),
-        Spoil("no schema", unreadable, lambda _, e: dumped({k: v for k, v in e.items() if k != "schema"})),
-        Spoil(
+        Mutation(
+            "no object", unreadable, lambda rng, _: rng.choice((b"[]", b"1", b"null", b'"x"', b"true", b"NaN"))
+        ),
+        Mutation("list of events", unreadable, lambda _, e: b"[" + dumped(e) + b"]"),
+        Mutation("no schema", unreadable, lambda _, e: dumped({k: v for k, v in e.items() if k != "schema"})),
+        Mutation(
             "schema no text", unreadable, lambda rng, e: dumped(e | {"schema": rng.choice((1, None, [], {}, True))})
         ),
-        Spoil("schema unknown", Code.EVENT_UNKNOWN, lambda rng, e: dumped(e | {"schema": _letters(rng, 40)})),
-        Spoil(
+        Mutation("schema unknown", Code.EVENT_UNKNOWN, lambda rng, e: dumped(e | {"schema": _letters(rng, 40)})),
+        Mutation(
             "schema endless",
             Code.EVENT_UNKNOWN,
             lambda rng, e: dumped(e | {"schema": "x" * size_up_to(rng, largest)}),
         ),
-        Spoil("field twice", invalid, _twice),
-        Spoil("field unknown", invalid, lambda rng, e: dumped(e | {"x" + _letters(rng, 30): _any(rng)})),
-        Spoil("deep", invalid, lambda rng, e: dumped(e, '"x":' + _nested(rng, rng.randint(11, 300)))),
-        Spoil(
+        Mutation("field twice", invalid, _twice),
+        Mutation("field unknown", invalid, lambda rng, e: dumped(e | {"x" + _letters(rng, 30): _any(rng)})),
+        Mutation("deep", invalid, lambda rng, e: dumped(e, '"x":' + _nested(rng, rng.randint(11, 300)))),
+        Mutation(
             "bottomless", unreadable, lambda rng, e: dumped(e, '"x":' + _nested(rng, rng.randint(20_000, 80_000)))
         ),
-        Spoil("endless integer", invalid, lambda rng, e: dumped(e, f'"x":{"9" * size_up_to(rng, 1_000_000)}')),
-        Spoil(
+        Mutation("endless integer", invalid, lambda rng, e: dumped(e, f'"x":{"9" * size_up_to(rng, 1_000_000)}')),
+        Mutation(
             "no number",
             invalid,
             lambda rng, e: dumped(e, f'"x":{rng.choice(("NaN", "Infinity", "-Infinity", "1e999"))}'),
         ),
-        Spoil(
+        Mutation(
             "bad number", unreadable, lambda rng, e: dumped(e, f'"x":{rng.choice(("01", "+1", ".5", "0x1", "1e"))}')
         ),
-        Spoil("wide", invalid, lambda rng, e: dumped(e, '"x":[' + "[]," * (size_up_to(rng, largest) // 3) + "0]")),
-        Spoil("many fields", invalid, _many_fields(largest)),
-        Spoil("large letters", invalid, lambda rng, e: dumped(e, f'"x":"{"a" * size_up_to(rng, largest)}"')),
-        Spoil("large noise", invalid, lambda rng, e: dumped(e, f'"x":"{_noise(rng, size_up_to(rng, largest))}"')),
-        Spoil("large zeros", unreadable, lambda rng, _: b"\0" * size_up_to(rng, largest)),
-        Spoil("large bytes", unreadable, lambda rng, _: b"\xff" + rng.randbytes(size_up_to(rng, largest))),
+        Mutation(
+            "wide", invalid, lambda rng, e: dumped(e, '"x":[' + "[]," * (size_up_to(rng, largest) // 3) + "0]")
+        ),
+        Mutation("many fields", invalid, _many_fields(largest)),
+        Mutation("large letters", invalid, lambda rng, e: dumped(e, f'"x":"{"a" * size_up_to(rng, largest)}"')),
+        Mutation(
+            "large noise", invalid, lambda rng, e: dumped(e, f'"x":"{_noise(rng, size_up_to(rng, largest))}"')
+        ),
+        Mutation("large zeros", unreadable, lambda rng, _: b"\0" * size_up_to(rng, largest)),
+        Mutation("large bytes", unreadable, lambda rng, _: b"\xff" + rng.randbytes(size_up_to(rng, largest))),
     )
 
 
-def fields(changes: Mapping[str, Sequence[object]], code: Code | None, kind: str) -> list[Spoil]:
+def fields(changes: Mapping[str, Sequence[object]], code: Code | None, kind: str) -> list[Mutation]:
     """Events with one of these values in one of these fields; a dot leads into a field that is an object."""
 
     def change(rng: Random, event: Fields) -> bytes:
         path = rng.choice(sorted(changes))
         return dumped(changed(event, path, rng.choice(changes[path])))
 
-    return [Spoil(kind, code, change)]
+    return [Mutation(kind, code, change)]
 
 
 def changed(event: Fields, path: str, value: object) -> Fields:
@@ -113,7 +123,7 @@ TIMES_BEYOND: tuple[Any, ...] = (
     "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00+99:00", "now", "",
     1767225600, -1, 1e300, True, [], {}, "9" * 400,
 )  # fmt: skip
-"""No times, or times that UTC does not hold."""
+"""Invalid times, or times outside the range of UTC."""
 TIMES_AT_THE_EDGE = (
     "0001-01-01T00:00:00Z", "0001-01-01T00:00:00-14:00", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59+14:00",
     "1969-12-31T23:59:59.999999Z", "1970-01-01T00:00:00Z", "2262-04-11T23:47:16.854776Z", "2038-01-19T03:14:08Z",
@@ -135,7 +145,7 @@ NO_INTEGERS: tuple[Any, ...] = (
     float("inf"),
     1e308,
 )
-"""Nothing that a revision may be."""
+"""Invalid values of a revision."""
 NO_PRICES: tuple[Any, ...] = (
     -0.01,
     1e12 + 1,
@@ -158,7 +168,7 @@ ODD_TEXTS = (
     "<script>alert(1)</script>", "%s%n", "${jndi:ldap://x}", "a\u2028b", "A" * 200,
     "ﷺ" * 60, "../../etc/passwd",
 )  # fmt: skip
-"""Texts that are fine, and meant to hurt."""
+"""Valid texts that may break a program."""
 NO_TEXTS: tuple[Any, ...] = ("\ud800", "x\udfff", "a" * 2_049, 1, 1.5, True, [], {}, ["a"])
 
 
@@ -177,7 +187,7 @@ def inline(data: str) -> Fields:
 
 
 def pictures() -> Sequence[tuple[str, Code, Callable[[Random], Fields]]]:
-    """Pictures that come to nothing, without anything being asked over the network."""
+    """Pictures that fail without a request over the network."""
     whole = base64.b64decode(picture(64, 64))
     refused, broken = Code.SOURCE_REFUSED, Code.IMAGE_UNREADABLE
     return (
@@ -241,8 +251,8 @@ def _twice(rng: Random, event: Fields) -> bytes:
 
 
 def _many_fields(largest: int) -> Callable[[Random, Fields], bytes]:
-    def spoil(rng: Random, event: Fields) -> bytes:
+    def mutate(rng: Random, event: Fields) -> bytes:
         count = max(11_000, size_up_to(rng, largest) // 12)
         return dumped(event, ",".join(f'"x{n}":{n % 7}' for n in range(count)))
 
-    return spoil
+    return mutate

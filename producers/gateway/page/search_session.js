@@ -1,32 +1,32 @@
-// Searches on their way: the newest one counts, older ones are given up.
+// The search in progress: a new search aborts the one before.
 import * as api from "./api.js";
 import { COUNTED } from "./filters.js";
 
 const PAGE = 24;
-const LAST_OFFSET = 900; // of schemas/searches.py
-const VALUES = 14; // of each facet
-const COUNTS_MS = 10_000; // counts are as good as new for so long
+const LAST_OFFSET = 900; // the largest offset that schemas/searches.py allows
+const VALUES = 14; // counted values of each facet
+const COUNTS_MS = 10_000; // counts are not requested again within this time
 
-/** Asks for the hits of a search, page by page, and for the counts beside it. */
-export class Asking {
+/** Requests the hits of a search, page by page, and the counts of its facets. */
+export class SearchSession {
   #search = new AbortController();
   #facets = new AbortController();
-  #asked = null; // {search, picture}
+  #current = null; // {search, picture}
   #counted = { key: null, at: 0 };
-  #offset = 0; // of the last page that came
+  #offset = 0; // of the last page received
   #more = false;
   #busy = false;
 
-  /** The first page of a search; null when a newer one was begun meanwhile. */
+  /** The first page of a search; null when a newer search has begun meanwhile. */
   async first(search, picture) {
     this.#search.abort();
     this.#search = new AbortController();
-    this.#asked = { search, picture };
+    this.#current = { search, picture };
     this.#more = false;
     return this.#page(0);
   }
 
-  /** The page after the last one; null when there is none, or it is on its way. */
+  /** The next page; null when there is none, or it is already requested. */
   async next() {
     if (!this.#more || this.#busy || this.#offset + PAGE > LAST_OFFSET) return null;
     return this.#page(this.#offset + PAGE);
@@ -36,8 +36,8 @@ export class Asking {
     const { signal } = this.#search;
     this.#busy = true;
     try {
-      const { search, picture } = this.#asked;
-      const result = await api.search(request(search, offset), picture, signal);
+      const { search, picture } = this.#current;
+      const result = await api.search(searchRequest(search, offset), picture, signal);
       if (signal.aborted) return null;
       this.#offset = offset;
       this.#more = result.more;
@@ -50,17 +50,17 @@ export class Asking {
     }
   }
 
-  /** The counts of each facet under the filters of a search; null when they are known, or newer ones were asked for. */
+  /** The counts of each facet under the filters of a search; null when they are current, or newer ones were requested. */
   async counts({ tenant, filters }) {
-    const asked = { tenant, facets: COUNTED, filters, limit: VALUES };
-    const key = JSON.stringify(asked);
+    const facetsRequest = { tenant, facets: COUNTED, filters, limit: VALUES };
+    const key = JSON.stringify(facetsRequest);
     if (key === this.#counted.key && performance.now() - this.#counted.at < COUNTS_MS) return null;
     this.#counted = { key, at: performance.now() };
     this.#facets.abort();
     this.#facets = new AbortController();
     const { signal } = this.#facets;
     try {
-      return (await api.facets(asked, signal)).counts;
+      return (await api.facets(facetsRequest, signal)).counts;
     } catch (error) {
       if (signal.aborted) return null;
       this.#counted = { key: null, at: 0 };
@@ -69,13 +69,13 @@ export class Asking {
   }
 }
 
-/** A search request of the contract (schemas/searches.py); the picture goes beside it. */
-function request(search, offset) {
-  const by = search.item === null ? {} : { item_id: search.item };
-  const how = search.weights ? { weights: search.weights } : { intent: search.intent };
+/** A search request by schemas/searches.py, without the picture. */
+function searchRequest(search, offset) {
+  const source = search.item === null ? {} : { item_id: search.item };
+  const ranking = search.weights ? { weights: search.weights } : { intent: search.intent };
   return {
-    ...by,
-    ...how,
+    ...source,
+    ...ranking,
     tenant: search.tenant,
     unlike: search.unlike,
     ...(search.crop && search.picture ? { crop: search.crop } : {}),

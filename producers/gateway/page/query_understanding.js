@@ -1,12 +1,12 @@
-// What the search took the picture for: its likely categories and its colours, each a filter at a click.
+// Query understanding: the likely categories and colours of the picture; a click makes one a filter.
 import { find, h, percent } from "./dom.js";
 
 const DISTANCE = 15; // of a colour filter around a swatch, CIE76
 const LOW_COVERAGE = 0.35; // as in schemas/results.py
 
-/** Show what a result understood; `choose` is called with a field and a value. */
-export function showUnderstood(result, filters, choose) {
-  const likely = result.categories.map((each) => likelyChip(each, filters, choose));
+/** Show the categories and colours of a result; `choose` is called with a field and a value. */
+export function showUnderstanding(result, filters, choose) {
+  const likely = result.categories.map((each) => categoryChip(each, filters, choose));
   const palette = result.palette.map((each) => swatch(each, filters, choose));
   find("likely").replaceChildren(...likely);
   find("palette").replaceChildren(...palette);
@@ -15,7 +15,7 @@ export function showUnderstood(result, filters, choose) {
   find("understood").hidden = likely.length + palette.length === 0;
 }
 
-function likelyChip({ name, confidence }, filters, choose) {
+function categoryChip({ name, confidence }, filters, choose) {
   const pressed = String((filters.category ?? []).includes(name));
   const properties = { type: "button", ariaPressed: pressed, title: "Filter by this category", onclick: () => choose("category", name) };
   return h("li", {}, h("button.chip", properties, name, " ", h("i", {}, percent(confidence))));

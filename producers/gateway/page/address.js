@@ -1,43 +1,43 @@
-// The search in the address bar: whoever opens the address, or goes back, sees the same search.
+// The search as an address: opening the address, or going back to it, shows the same search.
 
-/** What is searched by, and how. */
-export const NOTHING = Object.freeze({
+/** The state of a search before any input. */
+export const EMPTY_SEARCH = Object.freeze({
   tenant: "default", picture: null, item: null, unlike: [], crop: null, intent: "similar", weights: null,
   filters: {}, strict: true, narrow: false,
 });
-/** Filters with several values, and what they are called in the address. */
+/** Filters with several values, and their names in the address. */
 const LISTS = { category: "category", colours: "colour", brand: "brand", source: "source" };
 const PARTS = ["object", "style", "colour"];
 
-/** The search that an address asks for. */
-export function read(address) {
+/** The search of an address. */
+export function readAddress(address) {
   const query = new URLSearchParams(address);
   return {
-    ...NOTHING,
-    tenant: query.get("tenant") || NOTHING.tenant,
+    ...EMPTY_SEARCH,
+    tenant: query.get("tenant") || EMPTY_SEARCH.tenant,
     picture: query.get("picture"),
     item: query.get("item"),
     unlike: query.getAll("unlike"),
-    crop: named(["x", "y", "w", "h"], query.get("crop")),
-    intent: query.get("intent") || NOTHING.intent,
-    weights: named(PARTS, query.get("weights")),
-    filters: filtersIn(query),
+    crop: readNumbers(["x", "y", "w", "h"], query.get("crop")),
+    intent: query.get("intent") || EMPTY_SEARCH.intent,
+    weights: readNumbers(PARTS, query.get("weights")),
+    filters: readFilters(query),
     strict: !query.has("all"),
     narrow: query.has("narrow"),
   };
 }
 
 /** The address of a search, from its question mark on. */
-export function write(search) {
+export function writeAddress(search) {
   const query = new URLSearchParams();
   const put = (name, value) => value !== null && value !== undefined && query.append(name, value);
-  if (search.tenant !== NOTHING.tenant) put("tenant", search.tenant);
+  if (search.tenant !== EMPTY_SEARCH.tenant) put("tenant", search.tenant);
   put("picture", search.picture);
   put("item", search.item);
   search.unlike.forEach((id) => put("unlike", id));
-  if (search.crop) put("crop", Object.values(search.crop).map(short).join());
-  if (search.weights) put("weights", PARTS.map((part) => short(search.weights[part])).join());
-  else if (search.intent !== NOTHING.intent) put("intent", search.intent);
+  if (search.crop) put("crop", Object.values(search.crop).map(round).join());
+  if (search.weights) put("weights", PARTS.map((part) => round(search.weights[part])).join());
+  else if (search.intent !== EMPTY_SEARCH.intent) put("intent", search.intent);
   for (const [field, name] of Object.entries(LISTS)) search.filters[field]?.forEach((value) => put(name, value));
   for (const name of ["in_stock", "price_min", "price_max", "currency"]) put(name, search.filters[name]);
   if (!search.strict) put("all", "");
@@ -45,18 +45,18 @@ export function write(search) {
   return `?${String(query).replaceAll("%2C", ",").replaceAll("%7E", "~")}`;
 }
 
-/** Whether there is anything to search by. */
+/** Whether the search has a picture or an item. */
 export const isSearch = (search) => search.picture !== null || search.item !== null;
 
-const short = (number) => +number.toFixed(3);
+const round = (number) => +number.toFixed(3);
 
-function named(names, text) {
+function readNumbers(names, text) {
   const numbers = text?.split(",").map(Number) ?? [];
   if (numbers.length !== names.length || numbers.some(Number.isNaN)) return null;
   return Object.fromEntries(names.map((name, n) => [name, numbers[n]]));
 }
 
-function filtersIn(query) {
+function readFilters(query) {
   const filters = {};
   for (const [field, name] of Object.entries(LISTS)) {
     if (query.has(name)) filters[field] = query.getAll(name);
