@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from consumers.vision.embedder import EmbedImages, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedImages, EmbedOptions, Look
 from schemas.failures import Failure
 from schemas.searches import Crop
 
 MAX_LOOKS = 256
 """Capacity of the cache, in looks; each takes about 10 kB."""
 
-_CacheKey = tuple[bytes, Crop | None]
-"""SHA-256 of the encoded picture, and the crop."""
+_CacheKey = tuple[bytes, Crop | None, bool]
+"""SHA-256 of the encoded picture, the crop, and whether the picture was restored."""
 
 
 class EmbeddingCache:
@@ -31,24 +31,26 @@ class EmbeddingCache:
         return len(self._looks)
 
     def embed(
-        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), options: EmbedOptions = DEFAULT_OPTIONS
     ) -> list[Look | Failure]:
         """As ImageEmbedder.embed, but the same bytes with the same crop are embedded once.
 
         Looks from the cache have `encoded_ms` 0. Failures are not cached.
         """
         keys = [
-            (sha256(picture).digest(), crop)
+            (sha256(picture).digest(), crop, options.restored)
             for picture, crop in zip(pictures, crops or [None] * len(pictures), strict=True)
         ]
         misses = {
-            key: picture for key, picture in zip(keys, pictures, strict=True) if not self._has(key, keypoints)
+            key: picture
+            for key, picture in zip(keys, pictures, strict=True)
+            if not self._has(key, options.keypoints)
         }
         results: dict[_CacheKey, Look | Failure] = {
             key: replace(self._looks[key], encoded_ms=0.0) for key in keys if key not in misses
         }
         if misses:
-            looks = self._embed(list(misses.values()), [crop for _, crop in misses], keypoints=keypoints)
+            looks = self._embed(list(misses.values()), [crop for _, crop, _ in misses], options)
             results |= dict(zip(misses, looks, strict=True))
         self._store(results)
         return [results[key] for key in keys]

@@ -7,7 +7,7 @@ from importlib import import_module
 from PIL.Image import Image
 from pydantic import TypeAdapter, ValidationError
 
-from consumers.vision.embedder import NO_MODERATOR, ImageModerator
+from consumers.vision.moderator import NO_MODERATOR, ImageModerator
 from infra.config.errors import SettingsError
 from infra.config.settings import ModerationSettings
 from infra.qdrant.conditions import Condition, NotAnyOf

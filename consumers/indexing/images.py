@@ -12,7 +12,7 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.stage_timer import StageTimer
 from consumers.indexing.merge import ItemChange
 from consumers.points.look_payload import look_of
-from consumers.vision.embedder import Look
+from consumers.vision.embedder import EmbedOptions, Look
 from consumers.vision.keypoints import STORED_KEYPOINTS
 from infra.fetching.local_files import for_tenant
 from infra.qdrant.conditions import LIVE
@@ -129,7 +129,9 @@ class ImageResolver:
     def _embed(self, pictures: Mapping[ImagePosition, bytes]) -> None:
         """Embed pictures; the same bytes are embedded once."""
         distinct = {self._checksums[position]: picture for position, picture in pictures.items()}
-        looks = self._pipeline.embed(list(distinct.values()), keypoints=STORED_KEYPOINTS) if distinct else []
+        looks = (
+            self._pipeline.embed(list(distinct.values()), (), EmbedOptions(STORED_KEYPOINTS)) if distinct else []
+        )
         by_checksum = dict(zip(distinct, looks, strict=True))
         self._looks |= {position: by_checksum[self._checksums[position]] for position in pictures}
         self.timer.record_embedding(looks)

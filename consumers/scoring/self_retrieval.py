@@ -16,7 +16,7 @@ from consumers.points.look_payload import KEYPOINTS, keypoints_of
 from consumers.scoring.calibration import PART_COUNT, AugmentedSample, Neighbourhood, stack_probes
 from consumers.scoring.sampling import CANDIDATES, CalibrationSampler, SampledItem, batches, merchant_category
 from consumers.scoring.verification import VERIFIED_HITS, Verification, verification_boost
-from consumers.vision.embedder import EmbedImages, Look
+from consumers.vision.embedder import EmbedImages, EmbedOptions, Look
 from consumers.vision.keypoint_matching import agreement
 from consumers.vision.keypoints import NO_KEYPOINTS, QUERY_KEYPOINTS, Keypoints
 from consumers.vision.phone_augmentation import augment_encoded
@@ -28,6 +28,7 @@ AUGMENTED_COUNT = 64
 """Pictures that are augmented and searched with."""
 AUGMENTED_PER_STEP = 4
 """Augmented pictures that are embedded in one step: fewer than the pictures of a small batch of searches."""
+AS_QUERY = EmbedOptions(QUERY_KEYPOINTS, restored=True)
 PICTURE_KEYS = ("item_id", "category", "category_source", "studio", "thumbnail", KEYPOINTS)
 
 
@@ -57,7 +58,7 @@ class SelfRetrieval:
                 for number, id in enumerate(ids)
                 if id in looks and (jpeg := _augmented(payloads.get(id, {}), number)) is not None
             }
-            results = self.embed(list(augmented.values()), keypoints=QUERY_KEYPOINTS) if augmented else ()
+            results = self.embed(list(augmented.values()), (), AS_QUERY) if augmented else ()
             yield
             for id, result in zip(augmented, results, strict=True):
                 if isinstance(result, Look):

@@ -10,7 +10,7 @@ from consumers.embedding.stage_timer import StageTimer
 from consumers.points.payload import broken_vector_failure
 from consumers.scoring.look_parts import LookParts
 from consumers.searching.query_state import QueryState
-from consumers.vision.embedder import Look
+from consumers.vision.embedder import EmbedOptions, Look
 from consumers.vision.keypoints import QUERY_KEYPOINTS
 from infra.fetching.local_files import for_tenant
 from infra.qdrant.contract import Index, Vector
@@ -99,7 +99,9 @@ class QueryVectors:
         looks = self._pipeline.embed(
             [data for _, data in downloads],
             [image.crop for image, _ in downloads],
-            keypoints=QUERY_KEYPOINTS if any(image.search.is_verified for image, _ in downloads) else 0,
+            EmbedOptions(
+                QUERY_KEYPOINTS if any(image.search.is_verified for image, _ in downloads) else 0, restored=True
+            ),
         )
         for (image, _), look in zip(downloads, looks, strict=True):
             failure = look if isinstance(look, Failure) else self._moderate(image.search, look.labels)

@@ -19,7 +19,9 @@ from PIL.Image import Image
 from consumers.vision.colour import COLOUR_SIZE, ColourExtractor, ColourFacts
 from consumers.vision.crops import select_views
 from consumers.vision.keypoints import Keypoints, find_keypoints
+from consumers.vision.moderator import NO_MODERATOR, ImageModerator
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
+from consumers.vision.restoration import brighten, deblur
 from infra.array_types import Box, Floats, Pixels
 from infra.images import decode as decoding
 from infra.images.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
@@ -104,34 +106,28 @@ class _EncodedImage:
     keypoints: Keypoints | None
 
 
-class ImageModerator(Protocol):
-    """Finds content that not everybody may see; consumers/embedding/moderation.py has an implementation."""
+@dataclass(frozen=True)
+class EmbedOptions:
+    """How pictures are embedded."""
 
-    @property
-    def name(self) -> str:
-        """Identifies the moderator; empty for none."""
-
-    def labels(self, picture: Image, /) -> tuple[str, ...]:
-        """The moderation labels of an upright RGB picture; raises Failure. Must be thread-safe."""
-
-
-class _NoModerator:
-    """Moderator that finds no labels."""
-
-    name = ""
-
-    def labels(self, _picture: Image) -> tuple[str, ...]:
-        return ()
+    keypoints: int = 0
+    """Most keypoints to find in a picture; with 0 none are looked for."""
+    restored: bool = False
+    """Whether dark photos are brightened, and blurred ones deblurred, as those of queries are."""
 
 
-NO_MODERATOR: ImageModerator = _NoModerator()
+DEFAULT_OPTIONS = EmbedOptions()
 
 
 class EmbedImages(Protocol):
     """Embeds encoded pictures, or the crop of each, in one batch; ImageEmbedder.embed implements it."""
 
     def __call__(
-        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), /, *, keypoints: int = 0
+        self,
+        pictures: Sequence[bytes],
+        crops: Sequence[Crop | None] = (),
+        options: EmbedOptions = DEFAULT_OPTIONS,
+        /,
     ) -> Sequence[Look | Failure]: ...
 
 
@@ -151,15 +147,17 @@ class ImageEmbedder:
     moderator: ImageModerator = NO_MODERATOR
 
     def embed(
-        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+        self,
+        pictures: Sequence[bytes],
+        crops: Sequence[Crop | None] = (),
+        options: EmbedOptions = DEFAULT_OPTIONS,
     ) -> list[Look | Failure]:
         """Embed each picture; a picture that fails gets a Failure in its place, and the others are unaffected.
 
-        `crops` is empty or has one entry per picture. The encoder runs once for the whole batch. The looks
-        have up to `keypoints` keypoints, if it is not 0.
+        `crops` is empty or has one entry per picture. The encoder runs once for the whole batch.
         """
         inputs = zip(pictures, crops or [None] * len(pictures), strict=True)
-        decode = partial(self._decode_picture, keypoints=keypoints)
+        decode = partial(self._decode_picture, options=options)
         results = list(self.pool.map(lambda arguments: decode(*arguments), inputs))
         valid = [result for result in results if isinstance(result, _EncodedImage)]
         started = time.perf_counter()
@@ -170,7 +168,7 @@ class ImageEmbedder:
             for result in results
         ]
 
-    def _decode_picture(self, data: bytes, crop: Crop | None, *, keypoints: int) -> _EncodedImage | Failure:
+    def _decode_picture(self, data: bytes, crop: Crop | None, options: EmbedOptions) -> _EncodedImage | Failure:
         """Decode and moderate a picture, and compute everything of its look but the vector."""
         try:
             picture = self.decode(data, self.limits, crop)
@@ -179,11 +177,13 @@ class ImageEmbedder:
             return failure
         image, side = picture.image, self.limits.thumbnail
         small = thumbnail(image, side) if side else None
+        size, phash = (picture.width, picture.height), perceptual_hash(image)
         focus = select_views(image)
+        if options.restored and not focus.studio:
+            image = deblur(brighten(image) if crop is None else image)
         views = tuple(self.encoder.prepare(image, box) for box in focus.boxes)
         encoder_input = EncoderInput(views, focus.studio)
-        size, phash = (picture.width, picture.height), perceptual_hash(image)
-        found = find_keypoints(image, keypoints) if keypoints else None
+        found = find_keypoints(image, options.keypoints) if options.keypoints else None
         return _EncodedImage(encoder_input, self.colours.extract(image), small, *size, phash, labels, found)
 
     def _assemble(self, image: _EncodedImage, encoded: Floats, encoded_ms: float) -> Look | Failure:

@@ -16,7 +16,7 @@ from consumers.indexing.outcomes import OutcomePublisher
 from consumers.quality.evaluation.in_process import Outbox
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.look_parts import LookParts
-from consumers.vision.embedder import Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, Look
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.shard import Shard
 from schemas.envelope import Event
@@ -51,7 +51,7 @@ class HashPictures:
         return self.fetch([ref for _, ref in pairs])
 
     def embed(
-        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), options: EmbedOptions = DEFAULT_OPTIONS
     ) -> list[Look | Failure]:
         self.looked += pictures
         self.meanwhile()

@@ -5,13 +5,13 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from consumers.vision.embedder import ImageEmbedder, Look, look_code_version
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder, Look, look_code_version
 from consumers.vision.keypoints import NO_KEYPOINTS, QUERY_KEYPOINTS, unpack_keypoints
 from consumers.vision.perceptual_hash import parse_hash
 from schemas.failures import Failure
@@ -45,15 +45,16 @@ class EmbeddingStore:
     """Those of them that were in the cache."""
 
     def embed(
-        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), options: EmbedOptions = DEFAULT_OPTIONS
     ) -> list[Look | Failure]:
         """A look for each picture, or the failure that prevented it; with crops, the cache is not used.
 
         Cached looks have their keypoints in any case.
         """
         if any(crops):
-            return self.embedder.embed(pictures, crops, keypoints=keypoints)
-        digests = [sha256(picture).hexdigest() for picture in pictures]
+            return self.embedder.embed(pictures, crops, options)
+        suffix = " restored" if options.restored else ""
+        digests = [sha256(picture).hexdigest() + suffix for picture in pictures]
         cached: dict[str, Look | Failure] = dict(self._load(digests))
         self.requested, self.cache_hits = (
             self.requested + len(digests),
@@ -62,7 +63,8 @@ class EmbeddingStore:
         missing = {
             digest: picture for digest, picture in zip(digests, pictures, strict=True) if digest not in cached
         }
-        looks = self.embedder.embed(list(missing.values()), keypoints=QUERY_KEYPOINTS) if missing else ()
+        options = replace(options, keypoints=QUERY_KEYPOINTS)
+        looks = self.embedder.embed(list(missing.values()), (), options) if missing else ()
         computed = dict(zip(missing, looks, strict=True))
         self._save({digest: look for digest, look in computed.items() if isinstance(look, Look)})
         return [(cached | computed)[digest] for digest in digests]

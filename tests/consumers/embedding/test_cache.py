@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.embedding.cache import EmbeddingCache
-from consumers.vision.embedder import Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, Look
 from schemas.failures import Code, Failure, Rejected
 from schemas.searches import Crop
 
@@ -23,7 +23,7 @@ class RecordingEmbedder:
     embedded: list[tuple[bytes, Crop | None]] = field(default_factory=list)
 
     def embed(
-        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), options: EmbedOptions = DEFAULT_OPTIONS
     ) -> list[Look | Failure]:
         pairs = list(zip(pictures, crops or [None] * len(pictures), strict=True))
         self.embedded += pairs

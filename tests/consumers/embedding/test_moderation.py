@@ -25,7 +25,8 @@ from consumers.scoring.look_parts import LookParts
 from consumers.searching.facets_handler import FacetsHandler
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
-from consumers.vision.embedder import NO_MODERATOR, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, Look
+from consumers.vision.moderator import NO_MODERATOR
 from infra.config.errors import SettingsError
 from infra.config.settings import ModerationSettings
 from infra.qdrant.contract import Index
@@ -54,7 +55,7 @@ class LabellingPictures(HashPictures):
     """Embeds pictures, and has a moderator label them."""
 
     def embed(
-        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), options: EmbedOptions = DEFAULT_OPTIONS
     ) -> list[Look | Failure]:
         looks = super().embed(pictures, crops)
         found_labels = [LABELS.get(data, ()) for data in pictures]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.indexing.duplicates import NEAR_PHOTOS, NEAR_STUDIO, SIMILAR_SCORE, verdict_of
-from consumers.vision.embedder import Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, Look
 from consumers.vision.perceptual_hash import PerceptualHash
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.point_ids import point_id
@@ -29,7 +29,7 @@ class PosedPictures(HashPictures):
     vectors: dict[str, "np.typing.NDArray[np.float32]"] = field(default_factory=dict)
 
     def embed(
-        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), options: EmbedOptions = DEFAULT_OPTIONS
     ) -> list[Look | Failure]:
         self.looked += pictures
         return [self.look(*picture.decode().split()[:2]) for picture in pictures]

@@ -14,7 +14,7 @@ from consumers.scoring.calibrator import ITEM_SYNC_POINTS, UNCALIBRATED, Calibra
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder, Look
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.client import EmbeddedIndex
 from schemas.failures import Failure
@@ -43,10 +43,10 @@ class CountingEmbedder:
         self.batches: list[int] = []
 
     def embed(
-        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+        self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), options: EmbedOptions = DEFAULT_OPTIONS
     ) -> Sequence[Look | Failure]:
         self.batches.append(len(pictures))
-        return self.embedder.embed(pictures, crops, keypoints=keypoints)
+        return self.embedder.embed(pictures, crops, options)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.scoring.sampling import NullSample
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder, Look
 from schemas.failures import Failure
 from schemas.searches import Crop
 
@@ -20,10 +20,10 @@ def embed_null_pictures(pictures: NullEmbeddings, embedder: ImageEmbedder) -> tu
     embedded: list[bytes] = []
 
     def look_at(
-        few: Sequence[bytes], crops: Sequence[Crop | None] = (), *, keypoints: int = 0
+        few: Sequence[bytes], crops: Sequence[Crop | None] = (), options: EmbedOptions = DEFAULT_OPTIONS
     ) -> Sequence[Look | Failure]:
         embedded.extend(few)
-        return embedder.embed(few, crops, keypoints=keypoints)
+        return embedder.embed(few, crops, options)
 
     steps = pictures.embed(look_at)
     while True:

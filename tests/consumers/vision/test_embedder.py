@@ -13,13 +13,14 @@ from PIL import Image
 
 from consumers.vision.colour import ColourExtractor
 from consumers.vision.crops import MIDDLE_SIDE_SHARE
-from consumers.vision.embedder import EncoderInput, ImageEmbedder, Look, look_size, weight_look
+from consumers.vision.embedder import EmbedOptions, EncoderInput, ImageEmbedder, Look, look_size, weight_look
 from infra.array_types import Box
 from infra.encoder.grid import GridEncoder
 from infra.images.decode import DecodeLimits, decode
 from schemas.failures import Code, Rejected
 from schemas.ranking import INTENTS, Weights
 from schemas.searches import Crop
+from tests.consumers.vision.packages import package
 
 Encode = Callable[..., bytes]
 
@@ -149,6 +150,33 @@ def test_the_views_of_a_crop_lie_within_it(
     )
     [photo] = encoder.inputs
     assert np.array_equal(photo.views[0], encoder.prepare(Image.fromarray(noise[:, 100:]), (0, 0, 100, 100)))
+
+
+def test_a_dark_photo_is_restored_only_on_request_and_only_as_a_whole(
+    embedder: ImageEmbedder, encode: Encode
+) -> None:
+    photo = encode(package(1).crop((60, 60, 360, 260)).point([value // 3 for value in range(256)] * 3))
+    restored = EmbedOptions(restored=True)
+    [plain], [bright] = embedder.embed([photo]), embedder.embed([photo], (), restored)
+    assert isinstance(plain, Look)
+    assert isinstance(bright, Look)
+    assert not np.array_equal(plain.vector, bright.vector)
+    assert plain.phash == bright.phash, "it is still that picture"
+    crop = Crop(x=0.1, y=0.1, width=0.5, height=0.5)
+    [plain], [part] = embedder.embed([photo], [crop]), embedder.embed([photo], [crop], restored)
+    assert isinstance(plain, Look)
+    assert isinstance(part, Look)
+    assert np.array_equal(plain.vector, part.vector)
+
+
+def test_a_dark_studio_picture_is_not_restored(embedder: ImageEmbedder, encode: Encode) -> None:
+    image = Image.new("RGB", (300, 200), "#202020")
+    image.paste("#601010", (80, 50, 200, 150))
+    [plain], [same] = (embedder.embed([encode(image)], (), EmbedOptions(restored=on)) for on in (False, True))
+    assert isinstance(plain, Look)
+    assert isinstance(same, Look)
+    assert plain.studio
+    assert np.array_equal(plain.vector, same.vector)
 
 
 def test_crops_must_match_the_pictures(embedder: ImageEmbedder, red: bytes) -> None:
