@@ -476,7 +476,7 @@ def test_a_planted_fork_is_found() -> None:
         assert not list(forks(ast.parse(line), is_test=True)), line
 
 
-def test_a_planted_sin_is_found() -> None:
+def test_a_planted_violation_is_found() -> None:
     for path, module in (
         ("producers/social/posts.py", "consumers.indexing.handler"),
         ("consumers/vision/crops.py", "infra.kafka"),

@@ -111,7 +111,7 @@ def test_the_load_benchmark_loses_nothing_alone_together_and_grown(tmp_path: Pat
     assert min(measured["memory_mb"].values()) > 0
 
 
-def test_the_index_finds_all_beside_whatever_other_library_is_installed(tmp_path: Path) -> None:
+def test_the_index_is_compared_with_the_installed_libraries(tmp_path: Path) -> None:
     report = tmp_path / "indexes.json"
     small = ("--points", "600", "--queries", "5", "--json", str(report))
     run(indexes, *small)
@@ -144,7 +144,7 @@ def test_what_the_simulation_predicts_is_compared_with_a_system(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("shared")
-def test_searches_over_a_broker_are_measured_beside_what_it_takes_by_itself(tmp_path: Path) -> None:
+def test_searches_over_a_broker_are_measured_and_compared_with_the_broker_alone(tmp_path: Path) -> None:
     report = tmp_path / "two.json"
     small = ("--kafka", "local", "--pictures", "6", "--rounds", "1", "--rate", "5", "--seconds", "1")
     run(two_brokers, *small, "--encoder", "fake", "--json", report)

@@ -143,7 +143,7 @@ def test_more_like_this_and_not_like_this_lead_on(page: Page, site: Site) -> Non
     assert second not in item_ids(page)
 
 
-def test_why_a_hit_was_found_is_told(page: Page, site: Site) -> None:
+def test_the_page_explains_why_a_hit_was_found(page: Page, site: Site) -> None:
     choose(page, site.photo(10))
     first = cards(page).first
     first.get_by_role("button", name="Why").click()
@@ -153,7 +153,7 @@ def test_why_a_hit_was_found_is_told(page: Page, site: Site) -> None:
         expect(why).to_contain_text(part)
 
 
-def test_no_match_is_said_honestly_and_the_nearest_only_on_demand(page: Page, tmp_path: Path) -> None:
+def test_no_match_is_shown_and_the_nearest_items_only_on_demand(page: Page, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (96, 128), np.uint8)
     Image.fromarray(noise).resize((512, 384), Image.Resampling.NEAREST).save(tmp_path / "noise.jpg")
     choose(page, tmp_path / "noise.jpg")
@@ -184,7 +184,7 @@ def test_a_picture_that_cannot_be_read_is_refused_in_words(page: Page) -> None:
     assert item_ids(page) == []
 
 
-def test_a_link_shows_the_same_search_to_somebody_else(page: Page, site: Site) -> None:
+def test_a_link_shows_the_same_search_in_another_browser(page: Page, site: Site) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     choose(page, site.photo(12))
     show_nearest(page)
@@ -292,7 +292,7 @@ def adding(page: Page, site: Site) -> None:
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
 @pytest.mark.parametrize("step", [start, hits, crop, nothing, adding], ids=lambda step: step.__name__)
-def test_nobody_is_kept_out_and_the_sight_is_kept(
+def test_the_page_is_accessible_and_looks_as_before(
     browser: Browser, site: Site, screenshots: Path | None, step: Step, phone: bool
 ) -> None:
     with open_context(browser, site, phone=phone) as context:

@@ -26,7 +26,7 @@ def test_a_pause_is_late_when_the_time_of_its_departure_is_over(what: str, limit
     assert longest_pause(limit + 0.2, move).is_late
 
 
-def test_a_pause_is_late_when_nobody_departed() -> None:
+def test_a_pause_is_late_when_no_worker_departed() -> None:
     assert longest_pause(2.2).is_late
 
 

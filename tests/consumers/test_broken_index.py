@@ -77,7 +77,7 @@ def ask(job: SearchHandler, outbox: "Outbox", *requests: dict[str, object]) -> l
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
-def test_who_meets_a_broken_vector_is_told_and_the_others_are_answered(
+def test_a_search_that_meets_a_broken_vector_fails_and_the_others_are_answered(
     job: SearchHandler, outbox: "Outbox", breaks: Break, spoil: float
 ) -> None:
     before = ask(job, outbox, {"item_id": "i10", "tenant": "other"})
@@ -104,7 +104,7 @@ def test_who_meets_a_broken_vector_is_told_and_the_others_are_answered(
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
-def test_items_with_the_bytes_of_a_broken_point_are_seen_anew_and_indexed(
+def test_items_with_the_bytes_of_a_broken_point_are_embedded_again_and_indexed(
     job: SearchHandler,
     pipeline: ImagePipeline,
     shard: Index,
@@ -124,7 +124,7 @@ def test_items_with_the_bytes_of_a_broken_point_are_seen_anew_and_indexed(
     assert parts.has_unit_parts(shard.vectors([twin])[twin])
 
 
-def test_facets_go_on_beside_a_broken_vector(
+def test_facets_work_with_a_broken_vector_in_the_index(
     job: SearchHandler, shard: Index, outbox: "Outbox", breaks: Break
 ) -> None:
     breaks("i0", float("nan"))

@@ -91,13 +91,13 @@ def test_the_newest_of_one_batch_wins_in_any_order(index: Index, index_tenant: s
         assert hit.payload["title"] == "7"
 
 
-def test_large_versions_are_told_apart(index: Index, index_tenant: str) -> None:
+def test_large_versions_are_distinguished(index: Index, index_tenant: str) -> None:
     for version in (2**53 - 1, 2**53, 2**53 - 1):
         index.upsert([point(index_tenant, "a", version)])
     assert versions(index, point(index_tenant, "a")) == [2**53]
 
 
-def test_payloads_and_vectors_tell_of_those_that_exist(index: Index, index_tenant: str) -> None:
+def test_payloads_and_vectors_return_the_existing_points(index: Index, index_tenant: str) -> None:
     alive, dead, missing = (point(index_tenant, name, title=name) for name in "abc")
     index.upsert([alive, tombstone(dead, 9)])
     ids = [alive.id, dead.id, missing.id]
@@ -300,7 +300,7 @@ def test_created_after_holds_its_moment_and_created_before_does_not(index: Index
     assert items_for(index, plan(index_tenant, created_after=just_past)) == {"2", "3"}
 
 
-def test_in_stock_tells_true_from_false_from_unknown(index: Index, index_tenant: str) -> None:
+def test_in_stock_distinguishes_true_false_and_unknown(index: Index, index_tenant: str) -> None:
     stocked = [point(index_tenant, name, in_stock=keyword) for name, keyword in [("yes", "true"), ("no", "false")]]
     index.upsert([*stocked, point(index_tenant, "unknown")])
     assert items_for(index, plan(index_tenant, in_stock=True)) == {"yes"}

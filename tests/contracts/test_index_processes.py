@@ -168,13 +168,13 @@ def test_an_engine_that_hangs_is_unavailable(tmp_path: Path) -> None:
             client.count()
 
 
-def test_an_index_that_nobody_made_is_unavailable(engine: Engine) -> None:
+def test_an_index_that_was_not_made_is_unavailable(engine: Engine) -> None:
     eventually(lambda: engine.client().flush())
     with pytest.raises(Unavailable, match="not made yet"):
         engine.client().count()
 
 
-def test_nothing_is_written_without_free_space_and_searches_go_on(tmp_path: Path) -> None:
+def test_nothing_is_written_without_free_space_and_searches_continue(tmp_path: Path) -> None:
     shard = Shard(tmp_path, 0)
     shard.open(FINGERPRINT, SIZE)
     shard.upsert(points(3))
@@ -221,7 +221,7 @@ def test_an_optimised_copy_takes_over_with_all_that_was_written_meanwhile(engine
     assert [path.name for path in engine.folder.glob("shard*")] == [current_shard(engine.folder).name]
 
 
-def test_optimising_in_vain_leaves_everything_as_it_was(engine: Engine) -> None:
+def test_a_failed_optimisation_leaves_everything_unchanged(engine: Engine) -> None:
     client = opened(engine)
     client.upsert(points(3))
     client.optimise()
@@ -262,7 +262,7 @@ def test_a_wish_to_be_optimised_that_came_after_the_copy_is_handed_over(engine: 
         assert send_request(line, "hand_over") is True
 
 
-def test_the_shard_goes_on_when_its_successor_hangs_up(engine: Engine) -> None:
+def test_the_shard_continues_when_its_successor_hangs_up(engine: Engine) -> None:
     client = opened(engine)
     with connect(engine.address, SLOW_SECONDS) as line:
         send_request(line, "copy", str(engine.folder / "shard-1"))

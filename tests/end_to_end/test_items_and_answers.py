@@ -97,7 +97,7 @@ def test_what_was_just_written_is_found_when_the_search_asks_for_it(system: Syst
         assert client.search(request).status == "unavailable"
 
 
-def test_social_posts_are_found_beside_the_catalogue(
+def test_social_posts_are_found_together_with_the_catalogue(
     system: System, shop: Path, discs: Path, tmp_path: Path
 ) -> None:
     post = {

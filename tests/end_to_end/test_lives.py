@@ -78,7 +78,7 @@ def test_after_the_local_broker_was_killed_the_system_works_again(system: System
     assert hits(system.search(discs / "red.png"))[0] == "red"
 
 
-def test_systems_that_start_in_the_same_instant_run_beside_each_other(make_system: Callable[..., System]) -> None:
+def test_systems_that_start_in_the_same_instant_run_at_the_same_time(make_system: Callable[..., System]) -> None:
     systems = [make_system(name) for name in ("one", "other")]
     for system in systems:
         system.launch()

@@ -77,7 +77,9 @@ def payload(system: System, item: str) -> dict[str, str]:
 
 
 @pytest.mark.long
-def test_a_folder_goes_on_wherever_it_was_killed(make_system: Callable[..., System], tmp_path: Path) -> None:
+def test_ingestion_of_a_folder_continues_wherever_it_was_killed(
+    make_system: Callable[..., System], tmp_path: Path
+) -> None:
     system, folder = make_system().start(), tmp_path / "pictures"
     names = [f"{n:03}.png" for n in range(250)]
     for n, name in enumerate(names):

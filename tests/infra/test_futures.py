@@ -19,7 +19,7 @@ def test_results_come_in_the_order_of_the_items(threads: int) -> None:
     assert list(map_in_order(slowly, range(30), threads)) == [n * n for n in range(30)]
 
 
-def test_calls_run_beside_each_other() -> None:
+def test_calls_run_concurrently() -> None:
     both = threading.Barrier(2)
     assert list(map_in_order(lambda _n: both.wait(10) >= 0, range(4), 2)) == [True] * 4
 

@@ -326,7 +326,7 @@ def test_a_patch_has_the_facts_that_depend_on_no_unavailable_column() -> None:
     assert isinstance(skipped, SkippedRow)
 
 
-def test_a_bad_row_names_its_line_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_bad_row_names_its_line_and_reading_continues(tmp_path: Path) -> None:
     text = f'id,title,image_link\n1,"two\nlines",{URL}\n2,x\n\n3,x,{URL},more\n4,x,{URL}\n'
     found = read(feed(tmp_path, text))
     assert [row.line if isinstance(row, BadRow) else getattr(row, "item_id", "") for row in found] == [
@@ -337,7 +337,7 @@ def test_a_bad_row_names_its_line_and_the_rest_goes_on(tmp_path: Path) -> None:
     ]
 
 
-def test_a_row_that_is_not_utf8_is_bad_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_row_that_is_not_utf8_is_bad_and_reading_continues(tmp_path: Path) -> None:
     path = tmp_path / "feed.csv"
     path.write_bytes(f"id,title,image_link\n1,caf@,{URL}\n2,thé,{URL}\n".encode().replace(b"@", b"\xe9"))
     bad, good = read(path)

@@ -246,7 +246,7 @@ def test_without_a_verified_hit_or_a_picture_nothing_is_drawn(here: Path, answer
 
 
 @pytest.mark.parametrize(("status", "code"), [("no_match", 0), ("rejected", 1), ("expired", 1), ("unavailable", 1)])
-def test_the_exit_code_tells_whether_there_was_an_answer(
+def test_the_exit_code_says_whether_there_was_an_answer(
     here: Path, answer: RunQueryWorker, status: str, code: int
 ) -> None:
     def respond(request: SearchRequest) -> list[SearchResult]:
@@ -305,7 +305,7 @@ def test_nothing_that_runs_is_one_sentence(here: Path, monkeypatch: pytest.Monke
     assert_plain(run("search", "item:7"), 1, "start `lookstream up`")
 
 
-def test_a_search_that_nobody_answers_is_one_sentence(here: Path) -> None:
+def test_an_unanswered_search_is_reported_in_one_sentence(here: Path) -> None:
     assert_plain(run("search", "item:7", "--deadline", "0.05"), 1, "query worker")
 
 

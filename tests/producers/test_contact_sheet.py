@@ -33,14 +33,14 @@ def hit(rank: int, thumbnail: bytes | None, title: str = "A blue boot of the fin
     )
 
 
-def test_the_query_is_left_and_the_hits_beside_it() -> None:
+def test_the_query_is_at_the_left_of_its_hits() -> None:
     sheet = draw_sheet([SheetRow("query", png("#ff0000"), [hit(1, png("#0000ff"))])])
     middle = MARGIN + CARD_SIZE[1] // 3
     assert sheet.getpixel((MARGIN + QUERY_SIZE[0] // 2, middle)) == (255, 0, 0)
     assert sheet.getpixel((MARGIN + QUERY_SIZE[0] + 14 + CARD_SIZE[0] // 2, middle)) == (0, 0, 255)
 
 
-def test_a_row_with_many_hits_goes_on_below() -> None:
+def test_a_row_with_many_hits_continues_below() -> None:
     one = draw_sheet([SheetRow("a", None, [hit(n, None) for n in range(HITS_PER_LINE)])])
     two = draw_sheet([SheetRow("a", None, [hit(n, None) for n in range(HITS_PER_LINE + 1)])])
     assert one.width == two.width

@@ -241,7 +241,7 @@ def test_a_request_from_a_clock_that_is_ahead_has_no_longer_deadline_for_it() ->
     assert event.time <= datetime.now(UTC)
 
 
-def test_weights_that_come_to_nothing_are_refused() -> None:
+def test_weights_that_sum_to_nothing_are_refused() -> None:
     for tiny in (0.0, 1e-320, 1e-45, 1e-7):
         with pytest.raises(ValueError, match="must sum to"):
             Weights(object=tiny, style=tiny)

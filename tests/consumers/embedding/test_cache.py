@@ -60,7 +60,7 @@ def test_a_picture_that_cannot_be_seen_is_tried_each_time() -> None:
 @given(
     st.lists(st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"x"]), max_size=6), max_size=12), st.integers(1, 3)
 )
-def test_whatever_is_remembered_looks_are_those_of_looking_anew(batches: list[list[bytes]], most: int) -> None:
+def test_cached_looks_equal_new_ones(batches: list[list[bytes]], most: int) -> None:
     looks = EmbeddingCache(RecordingEmbedder().embed, most)
     for batch in batches:
         found = looks.embed(batch)

@@ -178,7 +178,7 @@ def test_an_item_is_blocked_by_a_kept_picture_once_the_policy_says_so(index: Ind
     assert CRIME not in strict.hash_pictures.looked
 
 
-def test_a_label_that_was_told_before_the_policy_blocked_it_keeps_the_next_event_out(index: Index) -> None:
+def test_a_label_from_before_the_policy_blocked_it_blocks_the_next_event(index: Index) -> None:
     lenient, strict = moderated(index, ModerationPolicy()), moderated(index)
     lenient.put(upsert("a", 1, LAMP), patch("a", 9, moderation=("illegal",)))
     [outcome] = strict.put(upsert("a", 5, BATH))
@@ -272,7 +272,7 @@ steps = st.lists(
 
 
 @given(steps, st.randoms(use_true_random=False))
-def test_blocks_come_to_one_state_in_any_order(
+def test_blocks_give_one_state_in_any_order(
     history: list[tuple[str, int, tuple[str, ...] | None]], rng: Random
 ) -> None:
     """Patches that come before there is an item are tried again later, so these come last here."""

@@ -110,7 +110,7 @@ def in_files(event: Event) -> Event:
 @pytest.mark.long
 @settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(steps, st.randoms(use_true_random=False), st.integers(0, 12))
-def test_whatever_an_older_index_holds_and_whatever_came_live_the_new_one_comes_to_the_same(
+def test_a_new_index_gets_the_state_of_the_older_one_whatever_events_come_live(
     tmp_path_factory: pytest.TempPathFactory, history: Sequence[Step], rng: random.Random, live: int
 ) -> None:
     shards = [open_shard(tmp_path_factory.mktemp(name)) for name in ("old", "new")]

@@ -134,7 +134,7 @@ def test_a_near_duplicate_joins_the_group_of_the_one_that_was_there_first(harnes
     assert results.duplicate_group == "a"
 
 
-def test_what_is_similar_alone_is_told_and_makes_no_group(harness: IndexerHarness) -> None:
+def test_a_merely_similar_picture_is_reported_and_makes_no_group(harness: IndexerHarness) -> None:
     put(harness, "a", "front 0")
     results = put(harness, "b", f"again {FAR}")
     assert results.duplicate is not None
@@ -151,7 +151,7 @@ def test_duplicates_in_one_batch_find_each_other_and_are_looked_at_once(harness:
     assert harness.hash_pictures.looked == [b"front 0"]
 
 
-def test_duplicates_of_other_tenants_are_never_told(harness: IndexerHarness) -> None:
+def test_duplicates_of_other_tenants_are_never_reported(harness: IndexerHarness) -> None:
     put(harness, "a", "front 0")
     results = put(harness, "b", "front 0", tenant="elsewhere")
     assert (results.duplicate, results.duplicate_group) == (None, "b")

@@ -197,7 +197,7 @@ def test_an_upsert_that_fails_takes_nothing_with_it(
     ]  # fmt: skip
 
 
-def test_whoever_sent_an_event_hears_that_it_was_refused(job: ItemIndexer, outbox: "Outbox") -> None:
+def test_a_refused_event_has_an_outcome(job: ItemIndexer, outbox: "Outbox") -> None:
     event = upsert("x", 7, InlineImage(data=b"broken"))
     record = Record(CATALOG_ITEMS, 0, 3, b"shop:x", b"...")
     job.publish_rejection(record, event, job.handle([event])[event.id])
@@ -216,7 +216,7 @@ def test_whoever_sent_an_event_hears_that_it_was_refused(job: ItemIndexer, outbo
         (None, {"ce_id": None}, (None, None, "catalog.items/0/3")),
     ],
 )
-def test_a_record_that_cannot_be_read_is_told_of_as_far_as_it_says(
+def test_an_unreadable_record_is_reported_with_its_known_fields(
     job: ItemIndexer,
     outbox: "Outbox",
     key: bytes | None,

@@ -119,7 +119,7 @@ def test_a_picture_that_is_the_same_is_not_looked_at_again(
     assert shard.payloads(main, ("brand", "colours", "image")) == {main[0]: {"colours": ["red"], "image": where}}
 
 
-def test_new_pictures_are_looked_at_beside_those_that_stay_and_old_ones_go(
+def test_new_pictures_are_embedded_unchanged_ones_stay_and_old_ones_are_removed(
     harness: IndexerHarness, shard: Shard
 ) -> None:
     harness.handle(upsert("a", 1, RED, BLUE, GREEN))
@@ -133,7 +133,7 @@ def test_new_pictures_are_looked_at_beside_those_that_stay_and_old_ones_go(
     assert held(shard, ["a"]) == expected([newest])
 
 
-def test_a_picture_that_turned_bad_goes_and_is_told_of(harness: IndexerHarness, shard: Shard) -> None:
+def test_a_picture_that_turned_bad_is_removed_and_reported(harness: IndexerHarness, shard: Shard) -> None:
     harness.handle(upsert("a", 1, RED, BLUE))
     newer = upsert("a", 2, RED, BAD)
     with_checksum = outcome(harness, newer)
@@ -145,7 +145,7 @@ def test_a_picture_that_turned_bad_goes_and_is_told_of(harness: IndexerHarness, 
 # --- outcomes ---
 
 
-def test_every_event_of_a_batch_is_told_what_became_of_it(harness: IndexerHarness) -> None:
+def test_every_event_of_a_batch_has_its_outcome(harness: IndexerHarness) -> None:
     events = [upsert("a", 1, RED), upsert("a", 3, RED), patch("a", 4, title="x"), patch("a", 2, title="y")]
     assert harness.job.handle([*events, delete("b", 7)]) == {}
     with_checksum = harness.outcomes()
@@ -258,7 +258,7 @@ def test_an_item_that_came_back_is_not_forgotten(shard: Shard) -> None:
     assert held(shard, ["a"]) == expected([back])
 
 
-def test_what_another_worker_tells_of_is_written_without_a_word(harness: IndexerHarness) -> None:
+def test_an_event_whose_outcome_another_worker_reports_is_written_without_one(harness: IndexerHarness) -> None:
     other = open_indexer(harness.index, reports_outcomes=lambda _time: False)
     event = upsert("a", 1, RED)
     assert other.job.handle([event]) == {}

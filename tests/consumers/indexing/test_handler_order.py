@@ -43,7 +43,7 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shard]:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, st.randoms(use_true_random=False))
-def test_a_history_in_any_order_comes_to_what_its_revisions_say(
+def test_revisions_decide_the_result_of_a_history_in_any_order(
     shard: Shard, history: Sequence[Step], rng: random.Random
 ) -> None:
     own = uuid.uuid4().hex

@@ -132,7 +132,7 @@ def test_an_upsert_outweighs_a_patch_of_its_own_revision_whichever_comes_first()
     assert folded([base], [both[0]], [both[1]]) == folded([base], [both[1]], [both[0]]) == folded([base, *both])
 
 
-def test_what_a_batch_supersedes_is_told_so() -> None:
+def test_events_superseded_within_a_batch_have_that_outcome() -> None:
     events = upsert("a", 1, LAMP), patch("a", 2, title="x"), upsert("a", 3, LAMP), patch("a", 4, title="y")
     assert verdicts(ItemState(), *events) == ["superseded", "superseded", "counts", "counts"]
     assert verdicts(ItemState(), upsert("a", 1, LAMP), delete("a", 2), upsert("a", 3, LAMP)) == [
@@ -178,7 +178,7 @@ steps = st.lists(
 
 
 @given(steps, st.randoms(use_true_random=False))
-def test_upserts_and_deletes_with_the_patches_after_them_come_to_one_state_in_any_order(
+def test_upserts_deletes_and_patches_give_one_state_in_any_order(
     history: list[tuple[str, str, int, int]], rng: Random
 ) -> None:
     """Patches that come before there is an item are tried again later, so these come last here."""

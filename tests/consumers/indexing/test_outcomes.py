@@ -43,7 +43,9 @@ def test_a_replayed_null_value_leaves_what_came_after_it(harness: IndexerHarness
     assert outcome.message is None
 
 
-def test_a_small_revision_after_a_null_value_is_told_why_it_changes_nothing(harness: IndexerHarness) -> None:
+def test_the_outcome_of_a_small_revision_after_a_null_value_says_why_it_changes_nothing(
+    harness: IndexerHarness,
+) -> None:
     harness.handle(upsert("a", 1, b"red"))
     harness.handle(from_record("catalog.items/0/7", b"default:a", None, {}, NOON_MS))
     outcome = outcome_of(harness, upsert("a", 2, b"red"))
@@ -56,7 +58,7 @@ def test_a_small_revision_after_a_null_value_is_told_why_it_changes_nothing(harn
     assert "item.deleted/1" in outcome.message
 
 
-def test_revisions_of_one_kind_need_no_word(harness: IndexerHarness) -> None:
+def test_revisions_of_one_kind_need_no_message(harness: IndexerHarness) -> None:
     harness.handle(delete("a", 7))
     outcome = outcome_of(harness, upsert("a", 3, b"red"))
     assert isinstance(outcome, ItemSuperseded)

@@ -56,13 +56,13 @@ def search(**fields: Any) -> SearchRequest:
     return SearchRequest.model_validate({"request_id": "q", "item_id": "a", "min_as_of": (position,), **fields})
 
 
-def test_nothing_is_told_before_anything_was_indexed(index: Index) -> None:
+def test_there_is_no_progress_before_anything_was_indexed(index: Index) -> None:
     assert ProgressReader(index, two).read() == ()
     assert covers((), ())
     assert not covers((), (RecordPosition(source="catalog", partition=0, offset=0),))
 
 
-def test_what_was_noted_is_told_for_each_source(index: Index) -> None:
+def test_the_progress_of_each_source_is_in_the_result(index: Index) -> None:
     note_progress(index, [record(0, 3), record(0, 4), record(1, 7), record(0, 9, SOCIAL_POSTS)])
     note_progress(index, [record(1, 8)])
     assert ProgressReader(index, two).read() == (
@@ -118,7 +118,7 @@ def test_where_searches_are_rare_the_broker_is_asked_before_one_is_answered(inde
     assert freshness.read() == ()
 
 
-def test_times_that_no_calendar_holds_do_not_come_into_notes_and_are_not_told_from_old_ones(index: Index) -> None:
+def test_times_outside_the_calendar_do_not_come_into_notes(index: Index) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)  # notes have whole milliseconds
     for at in (253_402_300_800_000, -1, -(2**63), 2**62):
         note_progress(index, [Record(CATALOG_ITEMS, 0, 3, b"k", b"v", timestamp_ms=at)])
@@ -163,7 +163,7 @@ def test_no_more_searches_wait_than_there_is_room_for(job: RequestHandler) -> No
     assert len(job.deferred_ids(events)) == MAX_WAITING_SEARCHES
 
 
-def test_once_the_index_has_come_so_far_it_is_answered_and_told(
+def test_once_the_index_has_reached_the_position_the_search_is_answered_with_it(
     job: RequestHandler, outbox: "Outbox", index: Index
 ) -> None:
     note_progress(index, [record(1, 7)])
@@ -175,7 +175,7 @@ def test_once_the_index_has_come_so_far_it_is_answered_and_told(
 
 
 @pytest.mark.parametrize(("ago", "status"), [(0.95, "unavailable"), (2, "expired")])
-def test_at_its_deadline_it_is_told_that_the_index_is_behind(
+def test_at_its_deadline_the_answer_says_that_the_index_is_behind(
     job: RequestHandler, outbox: "Outbox", ago: float, status: str
 ) -> None:
     job.handle([Event(search(deadline_ms=1_000), time=datetime.fromtimestamp(time.time() - ago, UTC))])

@@ -154,7 +154,7 @@ def test_what_is_expired_is_answered_before_the_others_are_worked_on(kafka: Kafk
     assert QueryWorker(kafka).run() == []
 
 
-def test_what_must_wait_holds_up_nobody_and_is_answered_once(kafka: KafkaSettings) -> None:
+def test_a_waiting_search_delays_no_other_and_is_answered_once(kafka: KafkaSettings) -> None:
     ask(kafka, IDS, partition=0)
     waiting = {IDS[0]}
 

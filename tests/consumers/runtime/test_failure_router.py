@@ -139,9 +139,7 @@ def test_at_the_last_call_nothing_waits_any_more(router: FailureRouter, sent: Re
     assert through(router, sent, LATER) == ["catalog.items.dead"]
 
 
-def test_retry_headers_that_somebody_else_wrote_are_not_believed(
-    router: FailureRouter, sent: RecordingSink
-) -> None:
+def test_retry_headers_of_other_producers_are_ignored(router: FailureRouter, sent: RecordingSink) -> None:
     codes = {"topic": b"victim", "partition": b"0", "offset": b"0", "timestamp": b"0", "attempts": b"9"}
     forged = record({f"retry-{name}": value for name, value in codes.items()} | {"retry-first-failed-at": b"x"})
     assert read_origin(forged, NOW).position == "catalog.items/2/7"
@@ -159,7 +157,7 @@ def test_what_anybody_wrote_to_a_retry_topic_goes_the_way_of_the_events_that_wai
     assert through(router, sent, NEVER, record(topic="social.posts.retry.5s")) == ["social.posts.dead"]
 
 
-def test_secrets_are_masked_in_what_is_said_and_kept_in_what_was_sent(sent: RecordingSink) -> None:
+def test_secrets_are_masked_in_messages_and_unchanged_in_records(sent: RecordingSink) -> None:
     router = FailureRouter(sent, sent.note_failure, Unlimited(), redact=lambda text: text.replace("hunter2", "***"))
     router.route(record(), None, Rejected(Code.SOURCE_REFUSED, "no hunter2 " + "x" * 400))
     [letter] = sent.records
@@ -167,7 +165,7 @@ def test_secrets_are_masked_in_what_is_said_and_kept_in_what_was_sent(sent: Reco
     assert len(letter.headers["dead-message"] or b"") == 300
 
 
-def test_a_row_of_dead_letters_sets_their_tenant_aside_for_a_while_and_nobody_else() -> None:
+def test_a_row_of_dead_letters_sets_only_their_tenant_aside_for_a_while() -> None:
     moment = [0.0]
     limit = DeadLetterLimit(3, 1.0, now=lambda: moment[0])
     for dead in (True, True, False, True, True):

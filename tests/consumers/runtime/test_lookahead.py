@@ -88,7 +88,7 @@ def look_until(ahead: LookAhead, handler_log: RecordingHandler, upcoming: list[R
     wait_for(enough)
 
 
-def test_each_record_is_got_ready_once_however_often_it_is_seen() -> None:
+def test_each_record_is_prepared_once_however_often_it_is_submitted() -> None:
     handler_log = RecordingHandler()
     ahead = LookAhead(handler_log.prepare)
     look_until(ahead, handler_log, records(1, 2), 1)
@@ -97,7 +97,7 @@ def test_each_record_is_got_ready_once_however_often_it_is_seen() -> None:
     assert handler_log.prepared_batches == [["i1", "i2"], ["i3"], ["i4"]]
 
 
-def test_nobody_waits_while_something_is_got_ready() -> None:
+def test_preparation_delays_nothing() -> None:
     handler_log = RecordingHandler()
     handler_log.go_on.clear()
     ahead = LookAhead(handler_log.prepare)
@@ -169,7 +169,7 @@ def test_a_worker_looks_ahead_while_its_hands_are_busy(kafka: KafkaSettings) -> 
     assert handler_log.prepared_batches[0] == ["i2", "i3"][: len(handler_log.prepared_batches[0])]
 
 
-def test_nothing_is_got_ready_beside_records_that_may_have_killed_the_worker(tmp_path: Path) -> None:
+def test_nothing_is_prepared_while_records_that_may_have_killed_the_worker_are_processed(tmp_path: Path) -> None:
     """A record that crashes the look-ahead may be any of the next ones; the ledger does not list them meanwhile."""
     suspects, others, ledger = records(0, 1), records(2, 3), tmp_path / "attempts"
     with suppress(KeyboardInterrupt), CrashLedger(ledger).in_progress(suspects):

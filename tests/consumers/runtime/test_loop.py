@@ -128,7 +128,9 @@ def test_every_event_is_handled_once_and_not_again_after_the_commit(kafka: Kafka
     assert first.prunes >= 1
 
 
-def test_a_refused_event_is_dead_lettered_whole_and_the_rest_goes_on(kafka: KafkaSettings, sink: EventSink) -> None:
+def test_a_refused_event_is_dead_lettered_whole_and_the_others_are_processed(
+    kafka: KafkaSettings, sink: EventSink
+) -> None:
     send(sink, "good", "bad", "fine")
     notes = Notes(handle_expired={"bad"})
     run_until_idle(kafka, sink, notes)
@@ -263,7 +265,9 @@ def test_two_workers_share_the_partitions_and_nothing_is_missed(kafka: KafkaSett
     assert notes[0].done | notes[1].done == set(items)
 
 
-def test_a_tenant_that_floods_is_set_aside_and_the_others_go_on(kafka: KafkaSettings, sink: EventSink) -> None:
+def test_a_tenant_that_floods_is_set_aside_and_the_others_are_processed(
+    kafka: KafkaSettings, sink: EventSink
+) -> None:
     flood, others = [f"bad-{n}" for n in range(20)], ["a", "b"]
     for item in flood:
         body = ItemDeleted(tenant="flood", item_id=item, revision=1)

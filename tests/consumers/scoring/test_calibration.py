@@ -96,7 +96,7 @@ def test_photos_and_studio_pictures_have_thresholds_of_their_own() -> None:
     assert studio.curve(OBJECT, studio=True).threshold == pytest.approx(0.6 + THRESHOLD_MARGIN * 0.3)
 
 
-def test_the_curve_tells_the_share_of_right_neighbours() -> None:
+def test_the_curve_gives_the_share_of_right_neighbours() -> None:
     rng = np.random.default_rng(1)
     near = rng.uniform(0.3, 1.0, 4000).astype(np.float32)
     share = 1 / (1 + np.exp(-12 * (near - 0.7)))

@@ -104,7 +104,7 @@ def test_a_small_tenant_is_measured_at_once_and_again_when_it_has_grown(
     assert index.notes(["confidence:default"])["confidence:default"]["points"] == 48
 
 
-def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_and_nobody_waits(
+def test_a_larger_tenant_that_has_grown_is_measured_again_between_batches_without_a_wait(
     index: Index,
     embedder: ImageEmbedder,
     confidence: Calibrator,
@@ -162,7 +162,7 @@ def test_strict_requests_leave_out_what_is_no_more_alike_than_unrelated_pictures
     assert {hit.confidence for hit in anyway.hits} == {0.0}
 
 
-def test_before_a_calibration_nothing_is_cut_and_no_threshold_is_told(
+def test_before_a_calibration_no_hit_is_cut_and_there_is_no_threshold(
     pipeline: ImagePipeline, index: Index, confidence: Calibrator, indexer: ItemIndexer, outbox: "Outbox"
 ) -> None:
     indexer.handle(items(0, 24))

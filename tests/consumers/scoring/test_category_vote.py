@@ -50,7 +50,7 @@ def test_near_neighbours_count_more_than_far_ones() -> None:
     assert ranked[0].confidence == pytest.approx(1 / (1 + 2 * np.exp(-2)))
 
 
-def test_shares_are_told_for_the_three_likeliest_and_sum_to_at_most_1() -> None:
+def test_the_three_likeliest_categories_have_shares_that_sum_to_at_most_1() -> None:
     ranked = vote([found(0.9 - n / 100, name) for n, name in enumerate("abcdaab")]).likely
     assert len(ranked) == MAX_CATEGORIES
     assert [likely.confidence for likely in ranked] == sorted((x.confidence for x in ranked), reverse=True)
@@ -91,7 +91,7 @@ def test_an_item_without_a_category_gets_the_one_that_its_neighbours_clearly_hav
         assert outcome.category_predicted.confidence >= MIN_VOTE_SHARE
 
 
-def test_a_predicted_category_can_be_filtered_by_and_is_told_with_its_confidence(
+def test_a_predicted_category_can_be_filtered_by_and_has_its_confidence(
     indexer: ItemIndexer, pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox"
 ) -> None:
     indexer.handle(items(40, 1, category=None))

@@ -33,6 +33,6 @@ def test_kinds_that_look_alike_are_neither_covered_nor_not() -> None:
     assert 0.2 < curve.estimate(0.6) < 0.8
 
 
-def test_too_few_pictures_tell_nothing() -> None:
+def test_too_few_pictures_give_no_measure() -> None:
     assert fit_coverage(scores(0.7, MIN_LABELLED - 1), scores(0.5)) is None
     assert fit_coverage(scores(0.7), scores(0.5, MIN_LABELLED - 1)) is None

@@ -48,7 +48,7 @@ def test_each_encoder_has_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken off"])
-def test_a_broken_file_is_made_anew(embedder: ImageEmbedder, tmp_path: Path, content: bytes) -> None:
+def test_a_broken_file_is_made_again(embedder: ImageEmbedder, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "nulls.npz"
     file.write_bytes(content)
     assert embed_null_pictures(NullEmbeddings(FEW, file), embedder)[1] == FEW

@@ -88,7 +88,7 @@ def test_studio_pictures_alone_show_what_the_scores_of_photos_mean(
     assert (photos.intercept, photos.slope) != PRIOR_MEAN
 
 
-def test_keypoints_tell_prints_from_each_other_but_not_plain_boxes(
+def test_keypoints_distinguish_prints_but_not_plain_boxes(
     shard: Shard, calibrator: Calibrator, indexer: ItemIndexer
 ) -> None:
     fill(indexer, printed=False)
@@ -115,7 +115,7 @@ def test_pictures_without_a_thumbnail_or_with_a_broken_one_are_left_out(
     assert calibrator.verification("default").describe().startswith("off: not tried yet")
 
 
-def test_nobody_waits_for_self_retrieval_and_idle_steps_do_it(
+def test_self_retrieval_runs_in_idle_steps_and_delays_nothing(
     shard: Shard, embedder: ImageEmbedder, calibrator: Calibrator, indexer: ItemIndexer
 ) -> None:
     calibrator.calibrate("nobody")  # the null pictures

@@ -63,7 +63,7 @@ def ids(result: SearchResult) -> list[str]:
     return [hit.item_id for hit in result.hits]
 
 
-def test_the_index_finds_out_that_packages_can_be_told_apart_by_keypoints(ask: Ask, shard: Shard) -> None:
+def test_the_index_measures_that_keypoints_distinguish_packages(ask: Ask, shard: Shard) -> None:
     del ask
     [note] = shard.notes([calibration_note("default")]).values()
     assert isinstance(summary := note["summary"], dict)
@@ -78,7 +78,7 @@ def test_more_photos_find_their_package_first_than_by_the_look_alone(ask: Ask) -
     assert own["collection"] > own["default"]
 
 
-def test_an_explained_hit_tells_which_points_agree(ask: Ask) -> None:
+def test_an_explained_hit_names_the_points_that_agree(ask: Ask) -> None:
     number = next(n for n in range(COUNT) if ids(ask(image=casual(n), intent="exact"))[0] == f"p{n}")
     hits = ask(image=casual(number), intent="exact", explain=True, top_k=10).hits
     first, *_ = hits
@@ -113,7 +113,7 @@ def test_an_item_is_verified_by_its_own_keypoints(ask: Ask) -> None:
     assert any(hit.explained.matches is not None for hit in hits if hit.explained)
 
 
-def test_a_point_with_broken_keypoints_is_not_verified_and_harms_nobody(ask: Ask, shard: Shard) -> None:
+def test_a_point_with_broken_keypoints_is_not_verified_and_affects_no_other(ask: Ask, shard: Shard) -> None:
     id = point_id("default", "p0", 0)
     [version] = [payload["version"] for payload in shard.payloads([id], ["version"]).values()]
     assert isinstance(version, int)

@@ -36,13 +36,13 @@ def test_colours_count_only_where_they_were_asked_for(intent: str) -> None:
     assert infer_intent(ask(intent=intent), (), [RED]) == NO_INTENT
 
 
-def test_nothing_is_guessed_about_what_was_said() -> None:
+def test_filtered_fields_are_not_inferred() -> None:
     filtered = ask(filters=Filters(category=("Bags",), colours=("blue",)))
     assert infer_intent(filtered, boots(1), [RED]) == NO_INTENT
     assert NO_INTENT.apply_filters(filtered.filters) == filtered.filters
 
 
-def test_the_colour_is_given_up_first_and_what_was_given_up_leans() -> None:
+def test_the_colour_is_relaxed_first_and_relaxed_filters_become_boosts() -> None:
     first = infer_intent(ask(), boots(0.97), [RED]).relax()
     assert (first.inferred_filters(), first.relaxed_filters()) == (
         Filters(category=("Boots",)),

@@ -173,7 +173,7 @@ def test_an_unknown_item_or_a_broken_picture_among_many_is_named(ask: Any) -> No
     assert broken.status == "rejected"
 
 
-def test_a_sure_category_narrows_the_search_and_is_told(ask: Any) -> None:
+def test_a_sure_category_narrows_the_search_and_is_in_the_result(ask: Any) -> None:
     plain, understood = ask(image=flag(), top_k=12), ask(image=flag(), top_k=12, understand="auto")
     assert {hit.category for hit in plain.hits} == {"flag", "sign"}
     assert {hit.category for hit in understood.hits} == {"flag"}
@@ -205,7 +205,7 @@ def test_a_category_that_the_user_named_is_never_replaced(ask: Any) -> None:
     assert result.relaxed is None
 
 
-def test_the_colours_and_the_crop_of_the_query_are_told(ask: Any) -> None:
+def test_the_result_has_the_colours_and_the_crop_of_the_query(ask: Any) -> None:
     crop = {"x": 0, "y": 0, "w": 0.5, "h": 0.5}
     result = ask(image=flag(), crop=crop)
     assert result.palette[0].name == "red"

@@ -94,9 +94,7 @@ def test_a_search_by_item_leaves_the_item_out(job: SearchHandler, outbox: "Outbo
     assert "red" not in {h.item_id for h in result.hits}
 
 
-def test_nothing_that_satisfies_the_filters_is_an_honest_no_match(
-    job: SearchHandler, outbox: "Outbox", discs: Path
-) -> None:
+def test_filters_that_nothing_satisfies_give_no_match(job: SearchHandler, outbox: "Outbox", discs: Path) -> None:
     [result] = ask(job, outbox, request(discs, "red", filters=Filters(category=("shoe",))))
     assert (result.status, result.hits) == ("no_match", ())
 
@@ -106,7 +104,7 @@ def test_a_floor_under_the_score_leaves_the_rest_out(job: SearchHandler, outbox:
     assert [h.item_id for h in result.hits] == ["red"]
 
 
-def test_bad_requests_are_rejected_and_the_good_ones_beside_them_answered(
+def test_bad_requests_are_rejected_and_good_ones_of_the_same_batch_answered(
     job: SearchHandler, outbox: "Outbox", discs: Path
 ) -> None:
     broken = SearchRequest(request_id="broken", image=InlineImage(data=b"no picture"))
@@ -119,7 +117,7 @@ def test_bad_requests_are_rejected_and_the_good_ones_beside_them_answered(
     assert all(result.message for name, result in results.items() if name in codes)
 
 
-def test_a_search_whose_picture_cannot_be_had_now_is_told_that_it_may_work_later(
+def test_a_search_whose_picture_is_unavailable_now_may_be_sent_again_later(
     job: SearchHandler, outbox: "Outbox", discs: Path
 ) -> None:
     away = SearchRequest(request_id="away", image=UrlImage(url="https://nobody.invalid/a.png"))
@@ -132,7 +130,7 @@ def test_a_request_past_its_deadline_is_answered_expired(job: SearchHandler, out
     assert result.status == "expired"
 
 
-def test_an_answer_that_is_ready_after_its_deadline_is_told_as_expired(
+def test_an_answer_that_is_ready_after_its_deadline_is_expired(
     job: SearchHandler, index: Index, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = index.search
@@ -149,7 +147,7 @@ def test_an_answer_that_is_ready_after_its_deadline_is_told_as_expired(
 
 
 @pytest.mark.parametrize(("deadline_ms", "done"), [(5_000, 16), (60_000, 40)])
-def test_of_too_many_requests_those_that_take_little_of_their_time_are_answered_and_the_others_told_at_once(
+def test_of_too_many_requests_those_that_fit_are_answered_and_the_others_refused_at_once(
     job: SearchHandler, outbox: "Outbox", monkeypatch: pytest.MonkeyPatch, deadline_ms: int, done: int
 ) -> None:
     """A worker that is behind is given many at once: it must not work through them all."""
@@ -200,7 +198,7 @@ def test_while_the_index_is_away_requests_with_time_left_are_held(
     assert outbox.sent == []
 
 
-def test_while_the_index_is_away_requests_near_their_deadline_are_told(
+def test_while_the_index_is_unavailable_requests_near_their_deadline_are_answered(
     away: SearchHandler, outbox: "Outbox", discs: Path
 ) -> None:
     [result] = ask(away, outbox, request(discs, "red", deadline_ms=500))

@@ -128,7 +128,7 @@ def test_swatches_show_the_colour_that_was_there(colours: ColourExtractor) -> No
     assert swatch.lab == pytest.approx(to_lab(rgb).tolist(), abs=0.06)
 
 
-def test_histograms_tell_colours_apart_and_forgive_shades(colours: ColourExtractor) -> None:
+def test_histograms_distinguish_colours_and_not_shades(colours: ColourExtractor) -> None:
     red, dark_red, blue = (
         colours.extract(product(colour)).histogram for colour in ("#cc1122", "#b81020", "#3377dd")
     )

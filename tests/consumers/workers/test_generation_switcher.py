@@ -96,7 +96,7 @@ def test_a_batch_is_handled_to_its_end_before_anything_changes(
     wait_until(lambda: opener.gone == ["old"])
 
 
-def test_while_the_next_cannot_be_opened_the_old_one_goes_on(
+def test_while_the_next_index_cannot_be_opened_the_old_one_serves(
     opener: RecordingOpener, job: GenerationSwitcher
 ) -> None:
     opener.broken, opener.serving = True, NEW
@@ -126,6 +126,6 @@ def test_a_watcher_that_dies_ends_the_worker_with_its_error(
         job.deferred_ids([])
 
 
-def test_at_the_end_all_is_let_go_of(opener: RecordingOpener) -> None:
+def test_at_the_end_all_handlers_are_closed(opener: RecordingOpener) -> None:
     GenerationSwitcher(lambda: opener.serving, opener.open).close()
     assert opener.gone == ["old"]

@@ -50,7 +50,7 @@ def values(metrics: WorkerMetrics, name: str) -> dict[tuple[str, ...], float]:
     return {tuple(one.labels.values()): one.value for one in found if one.name == name and one.value}
 
 
-def test_outcomes_tell_what_items_came_to() -> None:
+def test_outcomes_are_counted_by_kind() -> None:
     metrics = WorkerMetrics("index")
     sink = InstrumentedSink(RecordingSink(), item_observer(ItemMetrics(metrics.registry)), metrics)
     times = StepTimes(event_time=NOW, searchable_at=NOW + timedelta(seconds=0.3), decoded=30, encoded=70)
@@ -68,7 +68,7 @@ def test_outcomes_tell_what_items_came_to() -> None:
     assert values(metrics, "lookstream_item_step_seconds_sum") == {("decoded",): 0.03, ("encoded",): 0.07}
 
 
-def test_results_tell_their_status_their_steps_and_how_sure_the_first_hit_is() -> None:
+def test_results_are_counted_by_status_with_their_steps_and_confidence() -> None:
     metrics = WorkerMetrics("query")
     sink = InstrumentedSink(RecordingSink(), result_observer(SearchMetrics(metrics.registry)), metrics)
     hit = Hit(item_id="i", tenant="default", score=0.9, confidence=0.75, image=0, source="catalog", revision=1)
@@ -85,7 +85,7 @@ def test_results_tell_their_status_their_steps_and_how_sure_the_first_hit_is() -
     assert values(metrics, "lookstream_search_confidence_sum") == {(): 0.75}
 
 
-def test_retries_and_dead_letters_are_told_from_other_records() -> None:
+def test_retries_and_dead_letters_are_distinguished_from_other_records() -> None:
     metrics, unsent = WorkerMetrics("index"), RecordingSink()
     sink = InstrumentedSink(unsent, lambda _body: None, metrics)
     sink.send_record(OutgoingRecord("catalog.items.retry.5s", b"k", b"v", {}))
@@ -136,7 +136,7 @@ class Clock:
         return self.seconds
 
 
-def test_the_time_for_which_a_worker_holds_and_how_far_it_is_behind_are_told(kafka: KafkaSettings) -> None:
+def test_the_waiting_time_and_the_lag_of_a_worker_are_reported(kafka: KafkaSettings) -> None:
     metrics, clock = WorkerMetrics("index"), Clock()
     with closing(EventSink(kafka)) as sink, closing(EventSource(kafka, "g", [CATALOG_ITEMS])) as source:
         for n in range(5):
@@ -152,7 +152,7 @@ def test_the_time_for_which_a_worker_holds_and_how_far_it_is_behind_are_told(kaf
     assert values(metrics, "lookstream_consumer_lag_records") == {("index", CATALOG_ITEMS): 3}
 
 
-def test_the_lag_of_partitions_that_went_to_another_worker_is_not_told_twice() -> None:
+def test_the_lag_of_partitions_that_went_to_another_worker_is_not_reported_twice() -> None:
     class Source:
         lags = iter([{CATALOG_ITEMS: 7, SOCIAL_POSTS: 2}, {SOCIAL_POSTS: 3}])
 

@@ -127,14 +127,14 @@ def test_a_search_without_a_trace_begins_one_that_its_result_carries_on() -> Non
     assert by_name["search"].trace_id.hex() in sent.extra[TRACEPARENT]
 
 
-def test_what_its_sender_does_not_keep_is_not_told() -> None:
+def test_an_unsampled_trace_is_not_exported() -> None:
     cause, outcome = item({TRACEPARENT: GIVEN.removesuffix("1") + "0"})
     spans, sent = run(cause, outcome, ITEM_OUTCOMES)
     assert spans == []
     assert sent.extra[TRACEPARENT].endswith("-00")
 
 
-def test_a_share_of_none_tells_nothing_where_the_sender_does_not_say() -> None:
+def test_a_share_of_zero_exports_nothing_without_a_sampled_sender() -> None:
     spans, _ = run(*item({}), ITEM_OUTCOMES, share=0)
     assert spans == []
 
@@ -146,12 +146,12 @@ def test_a_broken_trace_header_begins_a_new_trace(broken: str) -> None:
     assert {span.trace_id.hex() for span in spans} != {TRACE}
 
 
-def test_nothing_is_told_unless_an_endpoint_is_set() -> None:
+def test_nothing_is_exported_unless_an_endpoint_is_set() -> None:
     with tracing(TraceSettings(), "lookstream-test") as nothing:
         assert nothing is None
 
 
-def test_an_event_that_is_sent_begins_a_trace_or_goes_on_with_the_one_that_it_has() -> None:
+def test_a_sent_event_begins_a_trace_or_continues_its_own() -> None:
     fresh, _ = item({"correlation-id": "c"})
     given, _ = item({TRACEPARENT: GIVEN})
     with collector() as (settings, spans), tracing(settings, "lookstream-test") as spans_to:

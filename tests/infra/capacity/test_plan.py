@@ -76,7 +76,7 @@ def test_a_small_shop_needs_one_machine_and_no_warning() -> None:
 @pytest.mark.parametrize(("change", "named"), [
     ({"p95_ms": 50.0}, "a search alone"), ({"freshness_s": 0.1}, "an item alone"), ({"changes": 1e5}, "optimiser"),
 ])  # fmt: skip
-def test_what_cannot_be_kept_is_said(change: dict[str, Any], named: str) -> None:
+def test_limits_that_a_plan_exceeds_are_warnings(change: dict[str, Any], named: str) -> None:
     assert any(named in warning for warning in make_plan(replace(BILLION, **change), MeasuredConstants()).warnings)
 
 
@@ -112,7 +112,7 @@ def lookstream(*words: str) -> "subprocess.CompletedProcess[str]":
     return forked_cli.run(["plan", *words], {**os.environ, "COLUMNS": "100"}, ROOT, 60)
 
 
-def test_the_command_tells_people_and_programs_the_same() -> None:
+def test_the_command_gives_people_and_programs_the_same_figures() -> None:
     words = ("--items", "1e9", "--searches", "2000/s", "--p95", "200ms", "--freshness", "1s")
     printed, document = lookstream(*words), json.loads(lookstream(*words, "--json").stdout)
     assert printed.returncode == 0

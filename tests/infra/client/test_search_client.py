@@ -60,7 +60,7 @@ def test_the_answers_of_others_are_passed_over(kafka: KafkaSettings, answer: Run
             assert client.search(sent).request_id == sent.request_id
 
 
-def test_no_answer_by_the_deadline_is_said_in_one_sentence(kafka: KafkaSettings) -> None:
+def test_no_answer_by_the_deadline_is_reported_in_one_sentence(kafka: KafkaSettings) -> None:
     with SearchClient(kafka, grace_s=0.1) as client, pytest.raises(NoAnswer, match="query worker runs"):
         client.search(request(deadline_ms=50))
 

@@ -22,13 +22,13 @@ def exposed_metrics() -> set[str]:
 
 
 @pytest.mark.parametrize("what", list(queries()))
-def test_every_query_asks_for_metrics_that_are_told(what: str) -> None:
+def test_every_query_uses_existing_metrics(what: str) -> None:
     words = set(re.findall(r"\b((?:lookstream|process)_\w+|up)\b(?=[{\[)\s]|$)", queries()[what]))
     assert words
     assert words - exposed_metrics() == set()
 
 
-def test_every_alert_is_explained_to_whoever_is_woken() -> None:
+def test_every_alert_is_explained_in_the_docs() -> None:
     page = (DEPLOY.parents[1] / "docs" / "operate.md").read_text()
     for group in RULES["groups"]:
         for rule in group["rules"]:

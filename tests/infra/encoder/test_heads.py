@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_axes() -> None:
     assert (one != third).any()
 
 
-def test_training_stops_when_nobody_takes_more() -> None:
+def test_training_stops_when_iteration_stops() -> None:
     start = np.eye(24, 8, dtype=np.float32)
     scores = list(islice(train_head(planted(), start, Recipe(epochs=10**9)), 2))
     assert [epoch.number for epoch in scores] == [1, 2]

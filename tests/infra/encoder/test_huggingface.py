@@ -120,7 +120,7 @@ def test_a_name_opens_from_the_local_cache(tmp_path: Path, monkeypatch: pytest.M
     assert open_encoder("someone/small-clip", EXACT).fingerprint.startswith("small-clip:")
 
 
-def test_a_text_model_beside_an_image_processor_is_refused(tmp_path: Path) -> None:
+def test_a_text_model_with_an_image_processor_is_refused(tmp_path: Path) -> None:
     save("vit", tmp_path)
     tiny = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     BertModel(tiny).save_pretrained(tmp_path)

@@ -67,7 +67,7 @@ def test_plain_http_is_refused_unless_allowed(port: int) -> None:
     assert "LOOKSTREAM_IMAGES_ALLOW_HTTP" in message
 
 
-def test_an_address_goes_on_the_wire_in_ascii() -> None:
+def test_an_address_is_sent_in_ascii() -> None:
     checked = check_url("https://B\u00fccher.Example/\u00e4 b?q=\u00fc", ImageSettings())
     assert checked == ("xn--bcher-kva.example", "https://xn--bcher-kva.example:443/%C3%A4%20b?q=%C3%BC")
 

@@ -60,7 +60,7 @@ NO_PICTURES = (
 )  # fmt: skip
 
 
-def test_strangers_learn_nothing_of_what_is_no_picture_in_a_folder(tmp_path: Path) -> None:
+def test_an_error_reveals_nothing_about_files_that_are_not_pictures(tmp_path: Path) -> None:
     root = tmp_path / "root"
     lay_out(root, tmp_path)
     refusals = set()

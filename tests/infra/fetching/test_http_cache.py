@@ -14,7 +14,7 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def test_a_picture_comes_back_with_what_tells_its_version(tmp_path: Path) -> None:
+def test_a_picture_is_returned_with_the_mark_of_its_version(tmp_path: Path) -> None:
     cache = HttpCache(tmp_path / "a" / "b", 10_000)
     cache.keep("https://a.test/1", CachedResponse('"e"', "Tue", b"one\ntwo"))
     cache.keep("https://a.test/2", CachedResponse("", "Tue", b""))

@@ -155,11 +155,11 @@ def test_a_resolver_that_hangs_cannot_either() -> None:
         assert_fails(failure, TryLater, Code.IMAGE_TIMEOUT)
 
 
-def test_a_port_that_nobody_listens_on_is_tried_later() -> None:
+def test_a_port_without_a_listener_is_tried_later() -> None:
     assert_fails(ask(1, "/ok.png"), TryLater, Code.IMAGE_UNREACHABLE)
 
 
-def test_a_name_that_nobody_knows_is_tried_later() -> None:
+def test_an_unknown_host_name_is_tried_later() -> None:
     found = fetch(UrlImage(url="https://nobody.invalid/a.png"))
     assert_fails(found, TryLater, Code.IMAGE_UNREACHABLE)
 

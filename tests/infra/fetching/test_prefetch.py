@@ -51,7 +51,7 @@ def wait_for_requests(number: int) -> None:
         time.sleep(0.01)
 
 
-def test_what_was_begun_is_fetched_once_and_given_to_whoever_asks_first(counted: int) -> None:
+def test_a_begun_fetch_is_used_once_by_its_first_caller(counted: int) -> None:
     refs = [of(at(counted, "/ok.png")), of(InlineImage(data=b"a")), of(at(counted, "/png-as-bytes"))]
     with images() as opened:
         ahead = Prefetch(opened)
@@ -83,7 +83,7 @@ def test_a_failure_ahead_is_the_batchs_failure(counted: int) -> None:
     assert Counted.requests == ["/503"]
 
 
-def test_what_nobody_asks_for_is_forgotten(counted: int) -> None:
+def test_an_unused_prefetched_picture_is_dropped(counted: int) -> None:
     now = [0.0]
     with images() as opened:
         ahead = Prefetch(opened, clock=lambda: now[0])

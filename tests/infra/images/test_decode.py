@@ -96,7 +96,7 @@ def test_what_is_no_picture_says_so(data: bytes, code: Code) -> None:
 @pytest.mark.parametrize(
     "start", [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x10\0\0\0WEBP"]
 )
-def test_a_refusal_tells_nothing_of_the_bytes_nor_of_this_process(start: bytes) -> None:
+def test_a_refusal_reveals_nothing_of_the_bytes_nor_of_this_process(start: bytes) -> None:
     for rest in (b"TOPSECRET-CA", b"\x00\x00\x00\x0dIHDRTOPSECRET", b"\x00\x00\x00\x0dTOPSECRET-CA"):
         message = rejected(start + rest).message
         assert not any(secret in message for secret in ("SECRET", "b'", "BytesIO", "0x"))

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
     "text",
     ["<_io.BytesIO object at 0x7f5c1768>", "cannot read b'secret'", 'at 0x7FFF5C17 b"secret"', "", "\n", "a\nb"],
 )
-def test_words_about_a_broken_picture_tell_nothing_of_this_process(text: str) -> None:
+def test_a_message_about_a_broken_picture_reveals_nothing_of_this_process(text: str) -> None:
     with pytest.raises(Rejected) as caught, naming_format(formats.AVIF):
         raise RuntimeError(text)
     assert caught.value.code == Code.IMAGE_UNREADABLE

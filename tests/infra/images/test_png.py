@@ -56,13 +56,13 @@ SIDE_CHUNKS = {
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("name", SIDE_CHUNKS)
-def test_what_stands_beside_the_pixels_does_not_decide(name: str) -> None:
+def test_side_chunks_do_not_change_the_pixels(name: str) -> None:
     assert difference(with_chunks(PLAIN, SIDE_CHUNKS[name]), PLAIN) == 0
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("name", SIDE_CHUNKS)
-def test_nor_does_what_stands_behind_them(name: str) -> None:
+def test_nor_do_side_chunks_after_the_pixels(name: str) -> None:
     assert difference(PLAIN[:-12] + SIDE_CHUNKS[name] + PLAIN[-12:], PLAIN) == 0
 
 

@@ -63,7 +63,7 @@ def test_what_the_last_owner_left_open_and_the_topic_has_forgotten_holds_nothing
 
 
 @given(st.text() | st.just('{"through": "x", "open": []}') | st.just('{"through": 1, "open": 7}') | st.just("[]"))
-def test_a_note_of_somebody_else_is_ignored(note: str) -> None:
+def test_a_foreign_note_is_ignored(note: str) -> None:
     assert take_all(filled([1, 2], note)) == [1, 2]
 
 

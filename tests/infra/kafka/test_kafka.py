@@ -87,7 +87,7 @@ def test_a_record_that_is_not_due_waits_and_so_do_those_behind_it(kafka: KafkaSe
     source.close()
 
 
-def test_the_next_member_goes_on_after_what_was_committed(kafka: KafkaSettings) -> None:
+def test_the_next_member_continues_after_the_committed_offset(kafka: KafkaSettings) -> None:
     sink = EventSink(kafka)
     for n in range(10):
         sink.send(CATALOG_ITEMS, "one-key", event(str(n)))
@@ -105,7 +105,7 @@ def test_the_next_member_goes_on_after_what_was_committed(kafka: KafkaSettings) 
 
 
 @pytest.mark.local_broker("it makes a member wait before it has joined")
-def test_a_member_that_leaves_while_it_joins_keeps_nobody_out(kafka: KafkaSettings) -> None:
+def test_a_member_that_leaves_while_it_joins_does_not_block_others(kafka: KafkaSettings) -> None:
     hasty = EventSource(kafka, "g", [CATALOG_ITEMS])
     hasty.poll_batch(1, 0.01, idle_seconds=0.3)  # it has asked to join, and the broker makes it wait for others
     assert not hasty.assigned
@@ -192,7 +192,7 @@ def test_a_broker_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
         check_broker(KafkaSettings(bootstrap="127.0.0.1:1"))
 
 
-def test_a_producer_that_the_broker_disowns_is_replaced_and_what_it_held_is_told(
+def test_a_producer_that_the_broker_refuses_is_replaced_after_its_delivery_reports(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink, reader = EventSink(kafka), TopicReader(kafka, ITEM_OUTCOMES)

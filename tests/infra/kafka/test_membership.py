@@ -81,7 +81,7 @@ def test_what_a_removed_member_has_in_hand_is_not_committed_but_received_again(k
         assert take_first(source) == [record]
 
 
-def test_a_member_that_was_fenced_joins_anew_and_receives_what_comes(member: KafkaSettings) -> None:
+def test_a_fenced_member_joins_again_and_receives_records(member: KafkaSettings) -> None:
     with closing(join(member)) as source, closing(join(member)), closing(EventSink(member)) as sink:
         # The other one says nothing more, as when the coordinator died before it could answer a joining.
         poll_until(source, lambda: not source.assigned)
@@ -90,7 +90,7 @@ def test_a_member_that_was_fenced_joins_anew_and_receives_what_comes(member: Kaf
         assert [record.key for record in take_first(source)] == [b"a"]
 
 
-def test_of_two_workers_with_one_name_one_ends_and_is_told_the_remedy(member: KafkaSettings) -> None:
+def test_of_two_workers_with_one_name_one_ends_with_the_remedy(member: KafkaSettings) -> None:
     first = join(member)
     with (
         closing(join(member)) as second,

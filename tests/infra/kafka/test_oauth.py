@@ -72,7 +72,7 @@ def refusal(kafka: KafkaSettings) -> str:
     return str(refused.value)
 
 
-def test_whoever_has_a_token_creates_topics_sends_and_reads(kafka: KafkaSettings) -> None:
+def test_a_client_with_a_token_creates_topics_sends_and_reads(kafka: KafkaSettings) -> None:
     create_topics(kafka, all_topics())
     with closing(TopicReader(kafka, ITEM_OUTCOMES)) as reader, closing(EventSink(kafka)) as sink:
         sink.send_record(RECORD)
@@ -94,7 +94,7 @@ def test_a_token_is_renewed_before_it_ends(
         sink.flush()
 
 
-def test_a_wrong_secret_is_told_as_such(kafka: KafkaSettings) -> None:
+def test_a_wrong_secret_is_reported_as_such(kafka: KafkaSettings) -> None:
     message = refusal(kafka.model_copy(update={"oauth_client_secret": SecretStr("canary-other")}))
     assert "the token endpoint gives no token for Kafka" in message
     assert "no such client, or secret" in message, "what the provider says is passed on"
@@ -102,13 +102,13 @@ def test_a_wrong_secret_is_told_as_such(kafka: KafkaSettings) -> None:
     assert "canary-other" not in message
 
 
-def test_a_token_endpoint_that_is_not_there_is_told_as_such(kafka: KafkaSettings) -> None:
+def test_a_missing_token_endpoint_is_reported_as_such(kafka: KafkaSettings) -> None:
     message = refusal(kafka.model_copy(update={"oauth_endpoint": "http://127.0.0.1:1/token"}))
     assert "the token endpoint gives no token for Kafka" in message
     assert "LOOKSTREAM_KAFKA_OAUTH_ENDPOINT" in message
 
 
-def test_a_token_that_the_brokers_do_not_believe_is_told_as_such(
+def test_a_token_that_the_brokers_do_not_accept_is_reported_as_such(
     kafka: KafkaSettings, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider, "forges", True)

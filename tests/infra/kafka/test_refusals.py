@@ -69,30 +69,30 @@ def test_a_user_with_the_right_password_is_let_in(node: ApacheNode) -> None:
     check_broker(kafka_of(node, KafkaUser.INDEX))
 
 
-def test_a_wrong_password_is_told_as_such(node: ApacheNode) -> None:
+def test_a_wrong_password_is_reported_as_such(node: ApacheNode) -> None:
     message = refusal(kafka_of(node, KafkaUser.INDEX, password="another"))
     assert f"Kafka at {node.bootstrap} refuses the sign-in as index" in message
     assert "LOOKSTREAM_KAFKA_SASL_PASSWORD" in message
     assert "another" not in message
 
 
-def test_a_client_that_does_not_sign_in_is_told_of_the_protocol(node: ApacheNode) -> None:
+def test_a_client_that_does_not_sign_in_gets_an_error_about_the_protocol(node: ApacheNode) -> None:
     message = refusal(KafkaSettings(bootstrap=node.bootstrap))
     assert "LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is PLAINTEXT" in message
 
 
-def test_tls_to_a_listener_without_it_is_told_of_the_protocol(node: ApacheNode) -> None:
+def test_tls_to_a_listener_without_it_gives_an_error_about_the_protocol(node: ApacheNode) -> None:
     message = refusal(KafkaSettings(bootstrap=node.bootstrap, security_protocol="SSL"))
     assert "LOOKSTREAM_KAFKA_SECURITY_PROTOCOL is SSL" in message
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told_as_such(tls_listener: str) -> None:
+def test_an_untrusted_certificate_is_reported_as_such(tls_listener: str) -> None:
     message = refusal(KafkaSettings(bootstrap=tls_listener, security_protocol="SSL"))
     assert f"TLS to Kafka at {tls_listener} fails" in message
     assert "LOOKSTREAM_KAFKA_SSL_CA" in message
 
 
-def test_a_name_that_nobody_knows_is_told_as_such() -> None:
+def test_an_unknown_host_name_is_reported_as_such() -> None:
     message = refusal(KafkaSettings(bootstrap="no-such-host.invalid:9092"))
     assert "a name of a Kafka broker is not known" in message
     assert "no-such-host.invalid" in message
@@ -112,7 +112,7 @@ def test_a_topic_that_may_not_be_created_is_named_with_the_command(node: ApacheN
         create_topics(kafka_of(node, KafkaUser.TOPICS, prefix="denied."), all_topics())
 
 
-def test_whoever_has_the_rights_for_topics_creates_checks_and_changes_them(node: ApacheNode) -> None:
+def test_a_user_with_the_rights_for_topics_creates_checks_and_changes_them(node: ApacheNode) -> None:
     grant(node, KafkaUser.TOPICS, prefix="own.")
     kafka = kafka_of(node, KafkaUser.TOPICS, prefix="own.")
     smaller = kafka.model_copy(update={"record_bytes": 900_000})
@@ -129,7 +129,7 @@ def test_whoever_has_the_rights_for_topics_creates_checks_and_changes_them(node:
     assert find_topic_differences(smaller, all_topics()) == [], "more than is needed is no fault"
 
 
-def test_a_right_for_topics_that_is_missing_is_told(node: ApacheNode) -> None:
+def test_a_missing_right_for_topics_is_reported(node: ApacheNode) -> None:
     kafka = kafka_of(node, KafkaUser.TOPICS, prefix="part.")
     grant(node, KafkaUser.TOPICS, prefix="part.")
     create_topics(kafka.model_copy(update={"record_bytes": 900_000}), all_topics())
@@ -142,7 +142,7 @@ def test_a_right_for_topics_that_is_missing_is_told(node: ApacheNode) -> None:
         find_topic_differences(kafka, all_topics())
 
 
-def test_what_a_producers_client_reports_is_told_with_what_its_consumer_does(node: ApacheNode) -> None:
+def test_problems_of_a_producers_client_are_reported_with_those_of_its_consumer(node: ApacheNode) -> None:
     problems = Problems()
     kafka = kafka_of(node, KafkaUser.INDEX, password="wrong")
     with closing(EventSink(kafka, problems=problems)) as sink:

@@ -50,7 +50,7 @@ def test_a_command_grants_a_right_and_nothing_else(part: KafkaUser) -> None:
         assert ("prefixed" in words) is right.prefixed
 
 
-def test_nobody_but_the_operator_may_create_or_change_topics() -> None:
+def test_only_the_operator_may_create_or_change_topics() -> None:
     for part in set(KafkaUser) - {KafkaUser.TOPICS}:
         assert {operation for right in access_rights(part) for operation in right.operations} <= {
             "Read",

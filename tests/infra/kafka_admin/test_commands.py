@@ -31,7 +31,7 @@ def test_creating_again_changes_nothing(kafka: KafkaSettings) -> None:
     assert run(kafka, "check") == ("all topics are as they must be\n", "")
 
 
-def test_what_is_missing_is_told_and_created(kafka: KafkaSettings) -> None:
+def test_missing_topics_are_reported_and_created(kafka: KafkaSettings) -> None:
     fresh = kafka.model_copy(update={"prefix": f"{kafka.prefix}fresh."})
     _, errors = run(fresh, "check", code=1)
     assert f"missing: {fresh.prefix}catalog.items" in errors
@@ -40,7 +40,7 @@ def test_what_is_missing_is_told_and_created(kafka: KafkaSettings) -> None:
     assert run(fresh, "check")[0] == "all topics are as they must be\n"
 
 
-def test_what_differs_is_told_with_the_command_that_mends_it_and_mended(
+def test_differences_are_reported_with_the_command_that_corrects_them(
     kafka: KafkaSettings, kafka_server: str | None
 ) -> None:
     if kafka_server is None:

@@ -17,7 +17,7 @@ def test_a_taken_port_is_left_alone() -> None:
     assert not is_listening((LOOPBACK, port))
 
 
-def test_a_claimed_port_is_still_free_to_listen_on_and_nobody_else_is_given_it() -> None:
+def test_a_claimed_port_is_free_to_listen_on_and_is_claimed_only_once() -> None:
     with claim_port(0) as first, claim_port(port_of(first)) as second, socket.socket() as broker:
         assert port_of(second) != port_of(first)
         broker.bind((LOOPBACK, port_of(first)))

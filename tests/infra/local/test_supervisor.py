@@ -144,7 +144,7 @@ def test_a_child_takes_along_those_that_need_it_until_they_are_restarted(
 
 
 @pytest.mark.parametrize("code", PERMANENT)
-def test_a_child_that_no_restart_mends_is_told_once_and_the_others_go_on(
+def test_a_child_that_no_restart_helps_is_reported_once_and_the_others_continue(
     supervisor: Supervisor, tmp_path: Path, capsys: pytest.CaptureFixture[str], code: int
 ) -> None:
     misled, worker = tmp_path / "misled", tmp_path / "worker"
@@ -180,14 +180,14 @@ def test_a_clock_that_is_set_does_not_change_the_pauses(
     watch_until(supervisor, lambda: len(pids(file)) == 2, 60)
 
 
-def test_a_child_that_dies_is_told_with_its_last_lines(
+def test_a_child_that_dies_is_reported_with_its_last_lines(
     supervisor: Supervisor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     supervisor.start([part("worker", "1 / 0")], 60, never)
     watch_until(supervisor, lambda: "ZeroDivisionError" in capsys.readouterr().out, 60)
 
 
-def test_a_child_that_ends_before_it_is_ready_is_named_with_what_it_said(supervisor: Supervisor) -> None:
+def test_a_child_that_ends_before_it_is_ready_is_reported_with_its_output(supervisor: Supervisor) -> None:
     code = "import sys; sys.exit('error: there is no disk: buy one')"
     with pytest.raises(
         ServiceFailed, match=r"the weakling ended at once \(exit code 1\): there is no disk: buy one$"

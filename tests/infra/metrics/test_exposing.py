@@ -40,7 +40,7 @@ def test_prometheus_reads_what_a_worker_has_counted() -> None:
 @pytest.mark.parametrize(("path", "token", "status"), [
     ("/metrics", None, 401), ("/metrics", "wrong", 401), ("/", TOKEN, 404), ("/metrics/../x", TOKEN, 404),
 ])  # fmt: skip
-def test_nothing_is_told_without_the_token_or_elsewhere(path: str, token: str | None, status: int) -> None:
+def test_metrics_need_the_token_and_their_path(path: str, token: str | None, status: int) -> None:
     port = find_free_port(0)
     with serve_metrics(MetricsSettings(port=port, token=SecretStr(TOKEN)), WorkerMetrics("index").registry):
         with pytest.raises(urllib.error.HTTPError) as refused:
@@ -50,7 +50,7 @@ def test_nothing_is_told_without_the_token_or_elsewhere(path: str, token: str | 
         assert refused.value.code == status
 
 
-def test_nobody_listens_when_no_port_is_set() -> None:
+def test_without_a_port_there_is_no_listener() -> None:
     with serve_metrics(MetricsSettings(), WorkerMetrics("index").registry):
         assert "metrics" not in {thread.name for thread in threading.enumerate()}
     with serve_metrics(MetricsSettings(port=find_free_port(0)), WorkerMetrics("index").registry):

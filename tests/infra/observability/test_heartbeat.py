@@ -75,7 +75,7 @@ def test_the_file_is_written_when_the_state_changes_and_only_touched_otherwise(t
     assert (state_in(path).why, state_in(path).since) == ("two", first.since)
 
 
-def test_a_file_that_was_tidied_away_comes_back_and_none_is_written_where_nobody_looks(tmp_path: Path) -> None:
+def test_a_removed_heartbeat_file_is_written_again_and_without_a_path_there_is_none(tmp_path: Path) -> None:
     path = tmp_path / "index.alive"
     heartbeat = HeartbeatFile(path)
     heartbeat.beat()

@@ -61,7 +61,7 @@ def test_lines_of_other_threads_name_the_part_too() -> None:
     assert json.loads(line)["part"] == "index"
 
 
-def test_a_line_that_cannot_be_written_is_lost_and_the_work_goes_on() -> None:
+def test_a_line_that_cannot_be_written_is_lost_and_the_work_continues() -> None:
     assert " on " in logged(FULL_DISK)
 
 

@@ -48,7 +48,7 @@ def test_the_distance_is_10_unless_given() -> None:
     assert filter_shades(["#aa2233"]) == filter_shades(["#aa2233~10"])
 
 
-def test_names_stand_for_themselves_beside_cells() -> None:
+def test_colour_names_stay_names_and_hex_colours_become_cells() -> None:
     assert filter_shades(["red", "navy"]) == ("red", "navy")
     assert filter_shades(["red", "#000000~1"]) == ("red", "L0.0.0")
     assert filter_shades([]) == ()

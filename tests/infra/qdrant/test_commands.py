@@ -72,7 +72,7 @@ def written(index: EmbeddedIndex) -> dict[str, Point]:
     return {point.id: point for point in points}
 
 
-def test_status_tells_the_encoder_and_the_counts(index: EmbeddedIndex) -> None:
+def test_status_has_the_encoder_and_the_counts(index: EmbeddedIndex) -> None:
     written(index)
     printed = json.loads(run("status", "--json").stdout)
     assert (printed["fingerprint"], printed["size"], printed["live"], printed["unindexed"]) == (

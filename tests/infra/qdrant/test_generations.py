@@ -42,7 +42,7 @@ def test_what_is_written_down_is_read_by_others_and_by_those_who_have_read_befor
 
 
 @given(MOMENTS, st.floats(-1, 2e6, allow_nan=False))
-def test_of_every_event_exactly_one_tells(switches: list[float], moment: float) -> None:
+def test_of_every_event_exactly_one_generation_reports_the_outcome(switches: list[float], moment: float) -> None:
     found = begun()
     for at in switches:
         found = found.with_switch(at)

@@ -102,7 +102,7 @@ def test_a_sample_after_debeziums_documentation_is_read_whole() -> None:
     assert (cup.item_id, cup.title) == ("4", "Yellow cup")
 
 
-def test_a_deletion_is_known_by_its_key_where_the_row_before_is_not_told(table: ChangeReader) -> None:
+def test_a_deletion_without_the_row_before_is_identified_by_its_key(table: ChangeReader) -> None:
     [gone] = read(table, event("d"), key=b'{"schema": null, "payload": {"id": "x"}}')
     [flat] = read(table, json.dumps({"id": 7, "__deleted": "true", "__source_ts_ms": 3}).encode())
     assert isinstance(gone, ItemDeleted)
@@ -127,7 +127,7 @@ def test_a_deletion_is_known_by_its_key_where_the_row_before_is_not_told(table: 
         (b"[" * 100_000, BadRow, "JSON"),
     ],
 )
-def test_what_is_no_change_of_a_row_is_told_apart(
+def test_records_that_change_no_row_are_distinguished(
     table: ChangeReader, value: bytes | None, kind: type, why: str
 ) -> None:
     [found] = read(table, value)
@@ -194,7 +194,7 @@ def test_a_tombstone_that_follows_its_deletion_is_skipped(table: ChangeReader) -
         assert "the deletion came before it" in skipped.message
 
 
-def test_a_tombstone_whose_key_names_no_row_is_told(table: ChangeReader) -> None:
+def test_a_tombstone_whose_key_names_no_row_is_reported(table: ChangeReader) -> None:
     _, bad = read(table, flat(), None, key=b'{"sku": 1}')
     assert isinstance(bad, BadRow)
     assert "does not contain `id`" in bad.message

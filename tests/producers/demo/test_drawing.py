@@ -87,7 +87,7 @@ def test_some_photos_were_taken_with_the_camera_held_askew(catalogue: Catalogue)
     assert turns.keys() & {3, 6, 8}
 
 
-def test_progress_is_told_after_each_product(tmp_path: Path) -> None:
+def test_progress_is_reported_after_each_product(tmp_path: Path) -> None:
     drawn: list[int] = []
     draw_catalogue(tmp_path, 4, seed=1, drawn=lambda: drawn.append(1))
     assert len(drawn) == 4

@@ -94,7 +94,7 @@ def test_an_archive_that_is_cut_off_gives_what_came_before_and_says_where(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["gzip", "bzip2", "xz", "zstd"])
-def test_damage_within_an_archive_is_told(tmp_path: Path, name: str) -> None:
+def test_damage_within_an_archive_is_reported(tmp_path: Path, name: str) -> None:
     data = bytearray(COMPRESSIONS[name](random.Random(1).randbytes(300_000).hex().encode()))
     data[len(data) // 2] ^= 0xFF
     with open_bytes(write(tmp_path, bytes(data))) as file:

@@ -38,7 +38,7 @@ def test_a_text_is_read_in_the_encoding_that_it_was_saved_in(tmp_path: Path, enc
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-8-sig"])
 @pytest.mark.parametrize("name", ["feed.csv", "feed.jsonl", "feed.xml"])
-def test_unicode_is_told_with_and_without_a_mark(tmp_path: Path, encoding: str, name: str) -> None:
+def test_unicode_is_detected_with_and_without_a_mark(tmp_path: Path, encoding: str, name: str) -> None:
     text = {
         "feed.csv": "id,title,image_link\r\n1,Größe 赤,u\r\n" + "2,,赤い靴革のブーツ\r\n" * 40,
         "feed.jsonl": '{"id": 1, "title": "Größe 赤", "image_link": "u"}\n',
@@ -59,7 +59,7 @@ def test_an_xml_declaration_names_the_encoding_unless_it_is_untrue(
     assert titles(rows(tmp_path, xml.encode(encoding), "feed.xml")) == [text]
 
 
-def test_an_encoding_that_nobody_knows_is_refused_with_the_remedy(tmp_path: Path) -> None:
+def test_an_unknown_encoding_is_refused_with_the_remedy(tmp_path: Path) -> None:
     xml = b'<?xml version="1.0" encoding="x-klingon"?><rss><item><id>\xf8\xe1</id></item></rss>'
     with pytest.raises(BadInput, match=r"x-klingon.*save it as UTF-8"):
         rows(tmp_path, xml, "feed.xml")

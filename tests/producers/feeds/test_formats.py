@@ -40,7 +40,7 @@ def test_an_rss_feed_of_google_merchant_becomes_items() -> None:
     assert item.attributes == {"color": "red", "product_type": "Toys > Discs"}
 
 
-def test_an_atom_feed_becomes_items_with_the_link_that_people_follow() -> None:
+def test_an_atom_feed_becomes_items_with_the_link_of_the_web_page() -> None:
     [item] = items(SAMPLES / "merchant-atom.xml")
     assert (item.item_id, item.title, item.url) == ("sku-3", "Green disc", "https://shop.example/sku-3")
     assert (item.price, item.in_stock) == (Decimal("12.00"), False)
@@ -67,14 +67,14 @@ def test_a_shopify_export_becomes_items() -> None:
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["feed", "feed.csv", "feed.txt"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
-def test_the_content_tells_the_format(
+def test_the_content_decides_the_format(
     tmp_path: Path, text: str, kind: str, name: str, pack: Callable[[bytes], bytes]
 ) -> None:
     (tmp_path / name).write_bytes(pack(text.encode()))
     assert find_format(tmp_path / name) == kind
 
 
-def test_the_suffix_tells_the_format_of_what_is_broken(tmp_path: Path) -> None:
+def test_the_suffix_gives_the_format_of_a_broken_file(tmp_path: Path) -> None:
     for name, kind in (("feed.jsonl", "json"), ("feed.xml", "xml"), ("feed.xml.gz", "xml"), ("feed.txt", "table")):
         (tmp_path / name).write_text("nonsense")
         assert find_format(tmp_path / name) == kind

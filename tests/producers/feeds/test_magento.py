@@ -50,7 +50,7 @@ def test_children_may_come_before_or_after_their_product(tmp_path: Path) -> None
     assert (row.cells["image_link"], row.cells["additional_image_link"]) == ("/s.jpg", ["/a.jpg", "/b.jpg"])
 
 
-def test_a_hidden_product_of_no_other_is_skipped_with_a_word(tmp_path: Path) -> None:
+def test_a_hidden_product_without_a_parent_is_skipped_with_a_message(tmp_path: Path) -> None:
     [row] = rows(tmp_path, 'a,,simple,A,1,Not Visible Individually,5,/a.jpg,0,""')
     assert isinstance(row, SkippedRow)
     assert (row.line, "part of no other" in row.message) == (2, True)

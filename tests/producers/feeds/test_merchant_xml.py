@@ -148,7 +148,7 @@ def test_a_feed_that_breaks_off_gives_what_came_before_and_says_where(tmp_path: 
     assert "cut off" in bad.message
 
 
-def test_errors_outside_of_products_are_told_and_cost_none(tmp_path: Path) -> None:
+def test_errors_outside_of_products_are_reported_and_affect_no_product(tmp_path: Path) -> None:
     text = f"{HEAD}<title>Tom & Jerry</title>\n{ITEM.format(id='a')}\n<x></y>\n{ITEM.format(id='b')}{TAIL}"
     found = rows(tmp_path, text)
     assert [row for row in outline(found) if isinstance(row, str)] == ["a", "b"]
@@ -188,7 +188,7 @@ def test_a_product_that_is_too_large_costs_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["<rss/>", f"{HEAD}{TAIL}", "<feed xmlns='http://www.w3.org/2005/Atom'></feed>"])
-def test_an_empty_feed_is_told_and_no_error(tmp_path: Path, text: str) -> None:
+def test_an_empty_feed_is_reported_and_no_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "feed.xml").write_text(text)
     assert list(read_feed(tmp_path / "feed.xml")) == []
     assert "the feed has no products" in choose_columns(tmp_path / "feed.xml", ()).summary

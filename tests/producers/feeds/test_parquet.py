@@ -84,7 +84,7 @@ def test_damage_within_a_file_ends_it_with_a_bad_row(tmp_path: Path) -> None:
     assert last.line == len(rows) + 1
 
 
-def test_a_table_without_rows_is_told(tmp_path: Path) -> None:
+def test_a_table_without_rows_is_reported(tmp_path: Path) -> None:
     path = write(tmp_path, pa.table({"id": pa.array([], pa.string()), "image_link": pa.array([], pa.string())}))
     assert list(read_feed(path)) == []
     assert "the feed has no products" in choose_columns(path, ()).summary

@@ -175,7 +175,7 @@ def test_line_ends_may_be_mixed(tmp_path: Path) -> None:
     "sep=;\n", '"sep=;"\r\n', "\n\n", "# exported 2026-11-30\n", "Product export\n\n",
     "Shop: Round and Sons;;;\n;;;\n", "Report of products\nCreated 30.11.2026 10:00\n\n",
 ])  # fmt: skip
-def test_lines_above_the_header_are_passed_over_and_told(tmp_path: Path, above: str) -> None:
+def test_lines_above_the_header_are_passed_over_and_reported(tmp_path: Path, above: str) -> None:
     path = tmp_path / "feed.csv"
     path.write_text(f"{above}ID;Title;Image Link;Price\n1;a;{U.format(1)};2\n2;b;{U.format(2)};3\n", newline="")
     assert outline(list(read_feed(path))) == ["1", "2"]
@@ -203,7 +203,7 @@ def test_blank_lines_and_the_end_mark_of_dos_are_no_rows(tmp_path: Path) -> None
     assert outline(rows(tmp_path, "id,image_link\n   \n1,u\n , \n\t\n2,v\n\x1a")) == ["1", "2"]
 
 
-def test_a_header_that_comes_again_is_skipped_with_a_word(tmp_path: Path) -> None:
+def test_a_repeated_header_is_skipped_with_a_message(tmp_path: Path) -> None:
     found = rows(tmp_path, HEAD + "1,a,u,2\n" + HEAD + "2,b,u,3\n")
     assert outline(found) == ["1", 3, "2"]
     assert isinstance(found[1], SkippedRow)

@@ -43,7 +43,7 @@ def test_memory_goes_to_those_who_wait_in_their_order_and_to_one_address_no_more
     assert asyncio.run(order()) == ["c", "b2", "a2"]
 
 
-def test_who_waits_too_long_for_memory_is_told_to_come_again_and_leaves_the_line() -> None:
+def test_a_request_that_waits_too_long_for_memory_gets_503_and_leaves_the_queue() -> None:
     async def statuses() -> tuple[int, int]:
         pool = BodyPool(100, wait_s=0.05)
         lease = await pool.reserve("a", 100)

@@ -57,7 +57,7 @@ def test_clients_behind_a_named_proxy_are_limited_each(
     assert "client=203.0.113.9" in capsys.readouterr().out
 
 
-def test_nobody_else_is_believed_who_the_client_is(make_client: MakeClient) -> None:
+def test_only_trusted_proxies_can_name_the_client(make_client: MakeClient) -> None:
     client = make_client(per_minute=2)
     responses = [client.post("/v1/search", json=[], headers={X_FORWARDED_FOR: f"203.0.113.{n}"}) for n in range(10)]
     assert 429 in [response.status_code for response in responses]

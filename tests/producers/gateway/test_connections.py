@@ -19,7 +19,7 @@ PROBLEM = b"application/problem+json"
 
 
 @pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2"], ids=["the same address", "another address"])
-def test_healthy_requests_are_answered_beside_a_thousand_idle_and_a_thousand_dripping_connections(
+def test_valid_requests_are_answered_during_a_thousand_idle_and_a_thousand_dripping_connections(
     make_client: MakeClient, source: str
 ) -> None:
     client = make_client(request_s=60)
@@ -84,7 +84,7 @@ def test_a_body_that_comes_steadily_may_take_longer_than_the_head(make_client: M
     assert response.status_code == 400, "it was read to its end, and is no JSON"
 
 
-def test_a_body_that_nobody_wants_is_read_for_a_moment_only(make_client: MakeClient) -> None:
+def test_a_refused_body_is_read_for_a_moment_only(make_client: MakeClient) -> None:
     first = b"POST /none HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n"
     with open_connections(make_client(), 1, first) as lines, drip_continuously(lines, b" "):
         assert answer_on(lines[0]).startswith(b"HTTP/1.1 404")

@@ -74,13 +74,13 @@ def test_thirty_hostile_requests_are_refused_and_taught_nothing(make_client: Mak
             assert secret not in response.text
 
 
-def test_what_was_said_in_an_error_is_never_a_page(make_client: MakeClient) -> None:
+def test_text_of_a_request_in_an_error_is_never_html(make_client: MakeClient) -> None:
     response = make_client().get(f"/v1/searches/{SCRIPT}")
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil"])
-def test_a_name_that_was_pointed_here_is_not_answered(make_client: MakeClient, host: str) -> None:
+def test_a_foreign_host_name_is_refused(make_client: MakeClient, host: str) -> None:
     response: httpx.Response = make_client().get("/v1/status", headers={"Host": host})
     assert response.status_code == 400
 

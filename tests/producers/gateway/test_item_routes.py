@@ -75,7 +75,7 @@ def test_the_pictures_of_an_item_go_to_the_content_store(
     assert all(isinstance(picture, bytes) and len(picture) <= MAX_INLINE_BYTES for picture in found)
 
 
-def test_a_content_store_that_takes_nothing_is_said_with_the_remedy(
+def test_a_content_store_that_accepts_nothing_is_reported_with_the_remedy(
     make_client: MakeClient, kafka: KafkaSettings, tmp_path: Path
 ) -> None:
     (tmp_path / "default").write_text("a file in the place of the tenant's folder")
@@ -141,7 +141,7 @@ def test_the_id_of_an_item_is_not_trimmed(client: httpx.Client, kafka: KafkaSett
     assert client.post("/v1/items", json=ITEM | {"item_id": "  "}).status_code == 422
 
 
-def test_who_waits_for_an_outcome_is_told_it(client: httpx.Client, kafka: KafkaSettings) -> None:
+def test_a_waiting_client_gets_the_outcome(client: httpx.Client, kafka: KafkaSettings) -> None:
     assert client.get("/v1/outcomes/mine", params={"wait": 0.1}).status_code == 404
     outcome = ItemRejected(event_id="mine", code=Code.IMAGE_MISSING, message="there is no picture")
     with closing(EventSink(kafka)) as sink:

@@ -56,7 +56,7 @@ def test_a_mistake_of_ours_is_counted_as_one(make_client: MakeClient) -> None:
 
 
 @pytest.mark.parametrize("waiting", [0, 3])
-def test_searches_in_flight_are_asked_when_somebody_looks(waiting: int) -> None:
+def test_searches_in_flight_are_read_at_each_scrape(waiting: int) -> None:
     metrics = GatewayMetrics()
     metrics.watch_in_flight(lambda: waiting)
     metrics.result("no_match")

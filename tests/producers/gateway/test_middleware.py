@@ -76,7 +76,7 @@ def test_without_its_token_a_gateway_answers_only_whether_it_is_well(make_client
     assert client.get("/v1/openapi.json", headers={"Authorization": "Bearer a-long-secret"}).status_code == 200
 
 
-def test_who_sends_too_much_in_a_minute_is_told_to_wait(make_client: MakeClient) -> None:
+def test_a_client_that_sends_too_much_in_a_minute_gets_429(make_client: MakeClient) -> None:
     client = make_client(per_minute=3)
     statuses = [client.post("/v1/search", json=[]).status_code for _ in range(10)]  # a minute may end meanwhile
     assert statuses[:3] == [422, 422, 422]
@@ -101,9 +101,7 @@ def test_a_gateway_is_ready_when_what_it_asks_is_there(make_client: MakeClient) 
 
 
 @pytest.mark.parametrize("error", [EngineError("a segment is broken"), Fault("the key is wrong: xyz")])
-def test_an_index_that_waiting_does_not_mend_is_told_without_its_words(
-    make_client: MakeClient, error: Exception
-) -> None:
+def test_a_permanent_failure_is_reported_without_its_text(make_client: MakeClient, error: Exception) -> None:
     def fail() -> None:
         raise error
 
@@ -121,7 +119,7 @@ def test_a_door_that_others_reach_needs_a_token(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
-def test_a_door_that_nobody_else_reaches_needs_none(host: str) -> None:
+def test_a_gateway_on_loopback_needs_no_token(host: str) -> None:
     require_token(GatewaySettings(host=host))
 
 

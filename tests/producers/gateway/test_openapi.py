@@ -16,7 +16,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("path", METHODS)
-def test_a_method_that_is_not_there_is_told_all_that_are(client: httpx.Client, path: str) -> None:
+def test_an_unknown_method_is_answered_with_the_known_ones(client: httpx.Client, path: str) -> None:
     for method in ("OPTIONS", "PATCH"):
         response = client.request(method, path)
         assert (response.status_code, response.headers["content-type"]) == (405, PROBLEM)
@@ -30,7 +30,7 @@ def test_head_is_answered_as_get_is_without_a_body(client: httpx.Client) -> None
         assert head.headers["content-type"] == get.headers["content-type"]
 
 
-def test_every_operation_tells_how_it_may_fail_and_as_what(client: httpx.Client) -> None:
+def test_every_operation_documents_its_failures(client: httpx.Client) -> None:
     document = client.get("/v1/openapi.json").json()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

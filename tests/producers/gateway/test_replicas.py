@@ -84,7 +84,7 @@ def test_of_searches_that_reach_many_gateways_at_a_time_one_is_asked(
     assert len(requests) == 1
 
 
-def test_a_search_that_nobody_answered_is_asked_again_at_another_gateway(
+def test_an_unanswered_search_is_sent_again_by_another_gateway(
     make_client: MakeClient, answer: RunQueryWorker
 ) -> None:
     request, key = {"item_id": "a", "deadline_ms": 50}, {"Idempotency-Key": "unanswered"}

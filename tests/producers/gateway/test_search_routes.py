@@ -126,13 +126,13 @@ def test_each_status_of_a_result_has_its_http_status(client: httpx.Client, answe
     assert search_ids == {"ok": 200, "no_match": 200, "rejected": 422, "expired": 503, "unavailable": 503}
 
 
-def test_when_nobody_answers_that_is_a_problem_with_its_remedy(client: httpx.Client) -> None:
+def test_an_unanswered_search_is_a_problem_with_its_remedy(client: httpx.Client) -> None:
     response = client.post("/v1/search", json={"item_id": "a", "deadline_ms": 50})
     assert (response.status_code, response.headers["content-type"]) == (504, PROBLEM)
     assert "lookstream up" in response.json()["detail"]
 
 
-def test_more_searches_than_are_awaited_at_a_time_are_told_to_come_again(make_client: MakeClient) -> None:
+def test_searches_above_the_limit_in_progress_are_told_to_retry(make_client: MakeClient) -> None:
     client = make_client(in_flight=1)
     first = {"item_id": "a", "deadline_ms": 2000}
     assert client.post("/v1/search", json=first, headers={"Prefer": "respond-async"}).status_code == 202
@@ -145,7 +145,7 @@ def test_more_searches_than_are_awaited_at_a_time_are_told_to_come_again(make_cl
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
 
 
-def test_a_search_that_nobody_asked_is_not_there(client: httpx.Client) -> None:
+def test_an_unknown_search_is_not_found(client: httpx.Client) -> None:
     response = client.get("/v1/searches/never")
     assert (response.status_code, response.headers["content-type"]) == (404, PROBLEM)
 
@@ -180,7 +180,7 @@ def test_a_second_answer_to_a_request_changes_nothing_for_those_that_follow(
     assert search_ids == [200] * 5
 
 
-def test_who_is_told_by_events_hears_of_a_problem_too(client: httpx.Client) -> None:
+def test_an_event_stream_reports_a_problem_too(client: httpx.Client) -> None:
     request = {"item_id": "a", "deadline_ms": 50}
     events = client.post("/v1/search", json=request, headers={"Accept": "text/event-stream"})
     assert "event: problem" in events.text

@@ -24,7 +24,7 @@ def test_the_page_is_light_and_every_file_that_it_names_is_there(make_client: Ma
     assert {f"/page/{path.name}" for path in FOLDER.iterdir()} == named | modules | {"/page/index.html"}
 
 
-def test_a_browser_that_has_a_file_already_is_told_so(make_client: MakeClient) -> None:
+def test_a_browser_that_has_a_file_already_gets_304(make_client: MakeClient) -> None:
     client = make_client()
     first = client.get("/page/page.js")
     again = client.get("/page/page.js", headers={"If-None-Match": first.headers["etag"]})

@@ -62,7 +62,7 @@ def revisions(steps: Sequence[ScanStep]) -> dict[str, str]:
     return {e.item_id: e.schema_ for e in events if isinstance(e, ItemUpserted | ItemDeleted)}
 
 
-def test_what_comes_changes_and_goes_in_a_folder_is_told_once(folder: Path) -> None:
+def test_new_changed_and_removed_pictures_of_a_folder_are_sent_once(folder: Path) -> None:
     known: dict[str, str] = {}
     watched = LocationScanner(location_of(str(folder), ImageSettings()), "shop", categories=True)
     steps = look(watched, known)
@@ -225,7 +225,7 @@ def test_what_was_sent_is_known_after_a_restart_and_what_was_not_is_sent_again(
     assert (keep().sent, keep().sent) == (1, 0)
 
 
-def test_the_command_watches_until_ctrl_c_and_tells_of_the_bad(
+def test_the_command_watches_until_ctrl_c_and_names_bad_pictures(
     kafka: KafkaSettings, folder: Path, tmp_path: Path
 ) -> None:
     (folder / "empty.png").touch()

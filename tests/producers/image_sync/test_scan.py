@@ -59,7 +59,7 @@ def test_a_name_that_is_not_utf_8_is_a_bad_row_and_all_others_are_sent(tmp_path:
         assert events(list(scanner_of(folder).scan(known, NOW))) == []
 
 
-def test_a_bad_name_is_said_once_by_a_scanner_and_again_when_it_comes_again(tmp_path: Path) -> None:
+def test_a_bad_name_is_reported_once_by_a_scanner_and_again_when_it_reappears(tmp_path: Path) -> None:
     write(tmp_path, b"\xff.jpg")
     scanner = scanner_of(tmp_path)
     assert [len(bad(list(scanner.scan({}, NOW)))) for _ in range(3)] == [1, 0, 0]

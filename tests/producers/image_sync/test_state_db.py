@@ -39,7 +39,7 @@ def test_a_file_that_is_no_database_is_named_with_the_remedy(tmp_path: Path) -> 
         pass
 
 
-def test_a_full_disk_is_said_and_what_was_recorded_stays(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_earlier_records_stay(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with open_sync_state(tmp_path, "/a", "ana") as state:
         state.note([image("a.jpg")], [])

@@ -72,7 +72,7 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(tmp_path: Path, path
         IngestReport(tmp_path / path)
 
 
-def test_a_full_disk_ends_no_run_and_is_told() -> None:
+def test_a_full_disk_ends_no_run_and_is_reported() -> None:
     report = IngestReport(Path("/dev/full"))
     for _ in range(2_000):
         report.write(LINES[1])

@@ -136,7 +136,7 @@ def done(harness: IndexerHarness, event: Event) -> bool:
         return False
 
 
-def test_a_picture_that_looks_like_it_is_told_with_its_score_and_another_is_not(
+def test_a_match_is_published_with_its_score_and_other_pictures_are_not(
     harness: IndexerHarness, watchlist: WatchMatrix
 ) -> None:
     put(watchlist, watch("shoes"))
@@ -149,7 +149,7 @@ def test_a_picture_that_looks_like_it_is_told_with_its_score_and_another_is_not(
     assert index(harness, "b", "other") == []
 
 
-def test_an_item_is_told_once_to_each_search_whatever_comes_of_it(
+def test_an_item_is_reported_once_to_each_watch_whatever_its_later_events(
     harness: IndexerHarness, watchlist: WatchMatrix
 ) -> None:
     put(watchlist, watch("shoes"))
@@ -170,7 +170,7 @@ def test_an_item_that_was_deleted_and_comes_back_is_new(harness: IndexerHarness,
     assert len(index(harness, "a", "front", revision=3)) == 1
 
 
-def test_of_an_items_pictures_the_best_is_told(harness: IndexerHarness, watchlist: WatchMatrix) -> None:
+def test_the_best_of_an_items_pictures_is_published(harness: IndexerHarness, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("shoes"))
     [(_, match)] = index(harness, "a", "other", "alike", "again")
     assert match.hit.image == 2
@@ -196,7 +196,7 @@ def test_filters_and_the_least_confidence_hold(harness: IndexerHarness, watchlis
     assert {match.watch_id for _, match in matched} == {"cheap", "not-acme", "colour"}
 
 
-def test_a_search_that_has_ended_is_told_nothing(harness: IndexerHarness, watchlist: WatchMatrix) -> None:
+def test_a_removed_watch_gets_no_matches(harness: IndexerHarness, watchlist: WatchMatrix) -> None:
     put(watchlist, watch("shoes"), watch("boots"))
     watchlist.apply("t:shoes", None)
     watchlist.apply("t:never-was", None)
@@ -220,7 +220,7 @@ def test_what_cannot_be_compared_is_left_out(watchlist: WatchMatrix, key: str, v
     assert (rows is None) == (key == "t:a")
 
 
-def test_a_match_whose_write_breaks_off_is_told_again_under_the_same_id(
+def test_a_match_whose_write_breaks_off_is_published_again_under_the_same_id(
     shard: Shard, watchlist: WatchMatrix
 ) -> None:
     put(watchlist, watch("all", min_confidence=0.01))

@@ -97,9 +97,7 @@ def test_what_the_topic_says_goes_first_and_what_came_while_no_worker_ran_is_kep
         assert sorted(file.read()) == ["t:forgotten", "t:new"]
 
 
-def test_what_is_no_watch_is_neither_kept_nor_fatal_and_those_beside_it_go_on(
-    kafka: KafkaSettings, tmp_path: Path
-) -> None:
+def test_an_invalid_watch_is_ignored_and_the_others_work(kafka: KafkaSettings, tmp_path: Path) -> None:
     file = WatchFile(tmp_path / "watches.jsonl")
     # Apache Kafka takes no record without a key for a compacted topic.
     bad = [one for one in hostile_records(5, 3_000, 20_000) if one.topic == SEARCH_WATCHES and one.key is not None]

@@ -92,14 +92,14 @@ def test_letters_are_counted_without_secrets() -> None:
     assert "canary" not in tables + json.dumps(stats)
 
 
-def test_what_was_asked_the_wrong_way_is_said_before_anything_is_read() -> None:
+def test_wrong_options_are_reported_before_anything_is_read() -> None:
     for command in ("list", "stats", "replay"):
         assert "did you mean image_missing?" in run(command, "--code", "image_mising", code=2).stderr
     assert "give 30m, 2h, 3d" in run("list", "--since", "soon", code=2).stderr
 
 
 @pytest.mark.usefixtures("letters")
-def test_what_is_open_is_saved_once_and_listed_beside_letters_of_the_next_broker(
+def test_open_letters_are_saved_once_and_listed_with_those_of_the_next_broker(
     local: Path, kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord
 ) -> None:
     assert "kept 3 dead letters" in run("save").stderr

@@ -49,7 +49,7 @@ def test_a_letter_written_twice_is_one_and_is_what_it_was_at_last(
     assert found == {"default:a": "worker_killed", "default:b": "image_missing"}
 
 
-def test_records_that_lay_at_one_position_of_topics_made_anew_are_told_apart(
+def test_records_at_one_position_of_recreated_topics_are_distinguished(
     kafka: KafkaSettings, dead_letter_writer: DeadLetterWriter, make_record: MakeRecord
 ) -> None:
     first = dead_letter_writer.write(make_record("a"))

@@ -270,7 +270,7 @@ def local_store(kafka: KafkaSettings, folder: Path, letters: Iterable[DeadLetter
     return DeadLetterStore(kafka, file, FileAudit(folder / "audit.jsonl"))
 
 
-def test_a_kept_letter_is_told_from_one_at_its_position_and_leaves_the_file_once_it_is_replayed(
+def test_a_stored_letter_differs_from_a_new_one_at_its_position_and_leaves_the_file_once_it_is_replayed(
     kafka: KafkaSettings,
     dead_letter_writer: DeadLetterWriter,
     make_record: MakeRecord,

@@ -99,7 +99,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_damaged_files_are_told_when_the_index_is_opened(folder: Path, kind: str) -> None:
+def test_damaged_files_are_reported_when_the_index_is_opened(folder: Path, kind: str) -> None:
     break_it, names = BROKEN[kind]
     break_it(folder)
     with pytest.raises(IndexDamaged) as raised:
@@ -123,7 +123,7 @@ def test_damage_leaves_a_note_until_the_index_opens(tmp_path: Path) -> None:
     assert read_note(tmp_path) is None
 
 
-def test_a_vector_that_breaks_while_it_is_open_is_told_by_the_search(folder: Path) -> None:
+def test_a_search_reports_a_vector_that_breaks_while_the_index_is_open(folder: Path) -> None:
     shard = Shard(folder, 0)
     overwrite(segment(folder, VECTORS), np.full(SIZE * COUNT, 3e38, np.float32).tobytes())
     with pytest.raises(RuntimeError, match=r"the vector of point .* is corrupt") as error:

@@ -55,7 +55,7 @@ def test_an_index_that_changes_is_not_idle() -> None:
         assert not upkeep.is_due(replace(STATUS, unindexed=ENGINE_NEEDS + second), float(second))
 
 
-def test_it_is_optimised_when_somebody_asks_unless_it_is_at_that() -> None:
+def test_a_request_optimises_the_index_unless_it_is_being_optimised() -> None:
     requested = replace(STATUS, wanted=True)
     assert OptimisePolicy().is_due(requested, 0.0)
     assert not OptimisePolicy().is_due(replace(requested, optimising=True), 0.0)
@@ -69,7 +69,7 @@ def test_after_a_failure_it_is_left_for_a_while() -> None:
     assert upkeep.is_due(full, RETRY_SECONDS)
 
 
-def test_after_a_failure_it_is_tried_again_soon_when_somebody_asks() -> None:
+def test_after_a_failure_a_request_to_optimise_is_tried_again_soon() -> None:
     upkeep, requested = OptimisePolicy(), replace(STATUS, wanted=True)
     upkeep.record_failure(0.0)
     assert not upkeep.is_due(requested, REQUESTED_RETRY_SECONDS - 1)

@@ -109,7 +109,7 @@ def test_a_request_with_senseless_arguments_is_answered(
     assert index.count() == 0
 
 
-def test_what_is_no_request_is_told_to_who_sent_it(address: Address) -> None:
+def test_the_sender_of_an_invalid_request_gets_the_reason(address: Address) -> None:
     with connect(address, PATIENCE) as channel:
         channel.send({"method": "count"})
         assert "a request is a method and its arguments" in channel.receive().message
@@ -156,7 +156,7 @@ def test_another_user_of_the_machine_is_refused(address: Address) -> None:
     assert "PermissionError" not in done.stderr
 
 
-def test_a_panic_is_told_and_ends_the_process(tmp_path: Path) -> None:
+def test_a_panic_is_reported_and_ends_the_process(tmp_path: Path) -> None:
     process = started(tmp_path / "index", "tests.infra.qdrant.embedded.broken_engine")
     with closing(EmbeddedIndex(address_of(tmp_path / "index"), PATIENCE)) as index:
         with pytest.raises(EngineError, match=r"damaged .*Panic: index out of bounds"):

@@ -62,7 +62,7 @@ def test_every_code_of_grpc_has_a_meaning_and_a_test() -> None:
 
 
 @pytest.mark.parametrize("code", EXPECTED, ids=lambda code: code.name)
-def test_a_code_comes_to_its_exception_with_the_remedy(code: StatusCode) -> None:
+def test_a_code_raises_its_exception_with_the_remedy(code: StatusCode) -> None:
     kind, words = EXPECTED[code]
     error = answer_of(code)
     assert type(error) is kind

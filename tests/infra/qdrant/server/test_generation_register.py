@@ -55,7 +55,7 @@ def test_what_is_written_down_is_read_by_others_a_moment_later(cluster: Cluster,
     assert theirs.read().serving == Generation(FIRST, "best")
 
 
-def test_of_two_who_write_at_once_one_is_told_so(cluster: Cluster, settings: QdrantSettings) -> None:
+def test_of_two_concurrent_writers_one_gets_an_error(cluster: Cluster, settings: QdrantSettings) -> None:
     clock = Clock()
     ours, theirs = (ServerGenerationRegister(cluster, settings, "best", clock) for _ in range(2))
     before = ours.read(), theirs.read()
@@ -65,7 +65,7 @@ def test_of_two_who_write_at_once_one_is_told_so(cluster: Cluster, settings: Qdr
     assert ours.read().other == Generation(2, "fast")
 
 
-def test_a_server_that_is_away_for_a_moment_changes_nothing_and_for_longer_it_is_told(
+def test_a_short_outage_of_the_server_changes_nothing_and_a_longer_one_is_reported(
     settings: QdrantSettings,
 ) -> None:
     clock = Clock()

@@ -46,7 +46,7 @@ def test_an_index_whose_worker_has_only_made_the_collection_is_not_there_yet(
     assert index.status().fingerprint == "an encoder"
 
 
-def test_a_collection_that_nobody_has_made_yet_is_waited_for() -> None:
+def test_a_worker_waits_for_a_collection_that_does_not_exist_yet() -> None:
     with refusing(StatusCode.NOT_FOUND) as server, node_at(server.port) as node:
         index = ServerIndex(Cluster([node]), QdrantSettings(), lambda: 2)
         with pytest.raises(Unavailable, match="an index worker makes it"):

@@ -86,14 +86,14 @@ def test_a_node_that_is_too_old_is_refused_before_its_first_request(healthy: Nod
         assert server.calls == []
 
 
-def test_at_the_start_a_key_that_is_refused_is_told_of_its_setting() -> None:
+def test_at_the_start_a_refused_key_is_reported_with_its_setting() -> None:
     with refusing(StatusCode.UNAUTHENTICATED) as server, node_at(server.port) as node:
         index = ServerIndex(Cluster([node]), QdrantSettings())
         with pytest.raises(SettingsError, match="LOOKSTREAM_QDRANT_API_KEY"):
             index.check()
 
 
-def test_several_urls_are_nodes_and_their_passwords_are_not_told() -> None:
+def test_several_urls_are_nodes_and_their_passwords_are_not_printed() -> None:
     settings = QdrantSettings(url="https://user:password@one:6333, https://two:6333/", grpc_port=7_000)
     assert settings.urls == ("https://user:password@one:6333", "https://two:6333/")
     with closing(reach_cluster(settings)) as cluster:
