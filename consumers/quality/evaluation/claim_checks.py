@@ -1,15 +1,11 @@
-"""Claim checks: measures the reliability of confidence values, of `no_match`, and of predicted categories."""
+"""Claim checks: how often `no_match` of strict searches, and predicted categories, are right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from consumers.quality.evaluation.bootstrap import Estimate
-from consumers.quality.evaluation.calibration_error import Reliability, reliability
 from consumers.quality.evaluation.ground_truth import SIMILAR, WEIGHTINGS, GroundTruth
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
-from consumers.quality.evaluation.ranking_metrics import Relevance
 from consumers.quality.evaluation.retrieval_scores import Results, share
 from consumers.quality.evaluation.system_under_test import (
     SearchQuestion,
@@ -20,15 +16,7 @@ from consumers.quality.evaluation.system_under_test import (
 )
 from infra.config.errors import BadInput
 from schemas.outcomes import ItemIndexed, ItemOutcome
-from schemas.results import Hit, SearchResult
-
-
-@dataclass(frozen=True)
-class CalibrationCheck:
-    """The reliability of confidence values, of first hits and of all hits."""
-
-    top: Reliability
-    all: Reliability
+from schemas.results import SearchResult
 
 
 @dataclass(frozen=True)
@@ -64,33 +52,6 @@ class CategoryCheck:
     written: Estimate
     right: Estimate | None
     first: Estimate | None
-
-
-def confidence_of(hit: Hit) -> float:
-    """Return the confidence of a hit's category."""
-    return hit.confidence
-
-
-def calibration(
-    relevance: Relevance, results: Results, confidence: Callable[[Hit], float] = confidence_of
-) -> CalibrationCheck | None:
-    """Compare a confidence with relevance; None when results have no confidence (the index is not calibrated)."""
-    calibrated = [n for n, result in enumerate(results) if result.threshold is not None and result.hits]
-    if not calibrated:
-        return None
-    ranked = [
-        [(confidence(hit), bool(relevance.right[n, k])) for k, hit in enumerate(results[n].hits)]
-        for n in calibrated
-    ]
-    return CalibrationCheck(
-        _reliability([hits[0] for hits in ranked]), _reliability([hit for hits in ranked for hit in hits])
-    )
-
-
-def _reliability(pairs: Sequence[tuple[float, bool]]) -> Reliability:
-    return reliability(
-        np.array([confidence for confidence, _ in pairs]), np.array([correct for _, correct in pairs])
-    )
 
 
 def strict(truth: GroundTruth, system: SystemUnderTest, track: TrackProgress) -> StrictCheck:

@@ -9,7 +9,7 @@ import numpy as np
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences
 from consumers.quality.evaluation.ranking_metrics import DEPTH, MAIN, Relevance, per_query
-from consumers.quality.evaluation.results import FORMAT, EvaluationResult, QueryResult
+from consumers.quality.evaluation.results import COMPARABLE_FORMATS, FORMAT, EvaluationResult, QueryResult
 from infra.config.errors import BadInput
 
 
@@ -40,7 +40,7 @@ def read_baseline(file: Path) -> BaselineRun:
     """Read the other run from a result of --json; raises BadInput when the file is not one."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
+        if document["format"] not in COMPARABLE_FORMATS:
             raise ValueError(f"it is {document['format']}, not {FORMAT}")
         queries = {query["image"]: QueryResult(**query) for query in document["queries"]}
         for query in queries.values():
