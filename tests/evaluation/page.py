@@ -55,12 +55,12 @@ def _engine_recall(figures: EvaluationResult) -> Estimate | None:
     return figures.engine_recall
 
 
-def _rejected(figures: EvaluationResult) -> Estimate | None:
-    return figures.off_topic.rejected if figures.off_topic else None
+def _rejection_rate(figures: EvaluationResult) -> Estimate | None:
+    return figures.off_topic.rejection_rate if figures.off_topic else None
 
 
-def _kept(figures: EvaluationResult) -> Estimate | None:
-    return figures.strict.kept if figures.strict else None
+def _answer_rate(figures: EvaluationResult) -> Estimate | None:
+    return figures.strict.answer_rate if figures.strict else None
 
 
 LINES = (
@@ -81,13 +81,13 @@ LINES = (
     Line("... minus that of the object part alone", FASHION, _gain("usage", "style")),
     Line("same season among other labels, intent `style`", FASHION, _same("season", "style")),
     Line("... minus that of the object part alone", FASHION, _gain("season", "style")),
-    Line("predicted category is correct", CLOTHES, _category("right"), "at least .95"),
-    Line("share of items for which one is predicted", CLOTHES, _category("written"), "at least .60"),
-    Line("likeliest category of a search is correct", CLOTHES, _category("first")),
-    Line("clothes among groceries: `no_match`", PHOTO, _rejected, "at least .99"),
-    Line("strict searches that have hits", PHOTO, _kept, "at least .97"),
-    Line("groceries among clothes: `no_match`", CLOTHES, _rejected, "at least .99"),
-    Line("strict searches that have hits", CLOTHES, _kept, "at least .97"),
+    Line("predicted category is correct", CLOTHES, _category("accuracy"), "at least .95"),
+    Line("share of items for which one is predicted", CLOTHES, _category("prediction_rate"), "at least .60"),
+    Line("likeliest category of a search is correct", CLOTHES, _category("search_accuracy")),
+    Line("clothes among groceries: `no_match`", PHOTO, _rejection_rate, "at least .99"),
+    Line("strict searches that have hits", PHOTO, _answer_rate, "at least .97"),
+    Line("groceries among clothes: `no_match`", CLOTHES, _rejection_rate, "at least .99"),
+    Line("strict searches that have hits", CLOTHES, _answer_rate, "at least .97"),
     Line("exact top 10 among the engine's hits", PHOTO, _engine_recall),
     Line("exact top 10 among the engine's hits", FASHION, _engine_recall),
 )

@@ -65,7 +65,7 @@ def test_every_trial_is_run_and_written_down(data: Path, tmp_path: Path) -> None
     words = ["--encoder", "fake", "--robustness", "2", "--json", report, "--page", page, "--sheets", sheets]
     command = [sys.executable, "-m", "tests.evaluation.suite", str(data), *map(str, words)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
-    own = {"LOOKSTREAM_DATA": str(tmp_path / "kept")}
+    own = {"LOOKSTREAM_DATA": str(tmp_path / "data-folder")}
     done = subprocess.run(
         command, cwd=ROOT, env=inherited | own, capture_output=True, text=True, timeout=600, check=False
     )

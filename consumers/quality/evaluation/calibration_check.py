@@ -19,7 +19,7 @@ class CalibrationCheck:
     """The reliability of a confidence, of first hits and of all hits.
 
     `is_claimed` is whether answers state the confidence for this criterion. That of a category may be read as that
-    of a finer label: then it is too high, and the check says by how much.
+    of a finer label: then it is too high, and the check measures by how much.
     """
 
     first: Reliability

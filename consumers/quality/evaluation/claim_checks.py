@@ -23,12 +23,12 @@ from schemas.results import SearchResult
 class StrictCheck:
     """How many strict searches return hits, and how many of these hits are correct.
 
-    `kept` is the share of queries with hits, `precision` the share of all hits that is correct, and `first` the
-    share of first hits that is correct. The last two are None when no query has hits.
+    `answer_rate` is the share of queries with hits, `precision` the share of all hits that is correct, and `first`
+    the share of first hits that is correct. The last two are None when no query has hits.
     """
 
     queries: int
-    kept: Estimate
+    answer_rate: Estimate
     first: Estimate | None
     precision: Estimate | None
 
@@ -39,19 +39,22 @@ class OffTopicCheck:
 
     queries: int
     unreadable: int
-    rejected: Estimate
+    rejection_rate: Estimate
 
 
 @dataclass(frozen=True)
 class CategoryCheck:
-    """Predicted categories. `written`: the share of items without a category for which one is predicted. `right`:
-    the share of these predictions that is correct. `first`: the share of searches whose likeliest category is
-    correct. The last two are None when nothing was predicted."""
+    """Predicted categories.
+
+    `prediction_rate` is the share of items without a category for which one is predicted, `accuracy` the share of
+    these predictions that is correct, and `search_accuracy` the share of searches whose likeliest category is
+    correct. The last two are None when nothing was predicted.
+    """
 
     items: int
-    written: Estimate
-    right: Estimate | None
-    first: Estimate | None
+    prediction_rate: Estimate
+    accuracy: Estimate | None
+    search_accuracy: Estimate | None
 
 
 def strict(truth: GroundTruth, system: SystemUnderTest, track: TrackProgress) -> StrictCheck:

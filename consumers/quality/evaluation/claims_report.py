@@ -86,17 +86,21 @@ def _strict(check: StrictCheck) -> str:
             f"; correct among the hits that are left: first hits {format_estimate(check.first)}, "
             f"all hits {format_estimate(check.precision)}"
         )
-    return f"strict: {format_estimate(check.kept)} of the queries have hits{correct}"
+    return f"strict: {format_estimate(check.answer_rate)} of the queries have hits{correct}"
 
 
 def _off_topic(check: OffTopicCheck) -> str:
-    return f"off topic: the answer to {format_estimate(check.rejected)} of {check.queries} pictures is no_match"
+    return (
+        f"off topic: the answer to {format_estimate(check.rejection_rate)} of {check.queries} pictures is no_match"
+    )
 
 
 def _categories(check: CategoryCheck) -> str:
-    correct = f"; {format_estimate(check.right)} of them are correct" if check.right else ""
-    first = (
-        f"; the likeliest category of a search is correct for {format_estimate(check.first)}" if check.first else ""
+    correct = f"; {format_estimate(check.accuracy)} of them are correct" if check.accuracy else ""
+    of_searches = (
+        f"; the likeliest category of a search is correct for {format_estimate(check.search_accuracy)}"
+        if check.search_accuracy
+        else ""
     )
-    written = f"{format_estimate(check.written)} of {check.items} items without one"
-    return f"categories: predicted for {written}{correct}{first}"
+    predicted = f"{format_estimate(check.prediction_rate)} of {check.items} items without one"
+    return f"categories: predicted for {predicted}{correct}{of_searches}"

@@ -47,7 +47,9 @@ class EvaluateOptions:
         Path | None,
         typer.Option(help="Folder that the tables' paths start from; else each table's own.", show_default=False),
     ] = None
-    label: Annotated[str, typer.Option(help="Column that says what is right.")] = "label"
+    label: Annotated[
+        str, typer.Option(help="Column of the label: pictures with the same one are correct hits.")
+    ] = "label"
     category: Annotated[
         str | None, typer.Option(help="Column of the category; `category` where there is one.", show_default=False)
     ] = None

@@ -28,11 +28,11 @@ def sides(labels: Path) -> list[str]:
     return ["--catalog", f"{labels}:side=catalogue", "--queries", f"{labels}:side=queries"]
 
 
-def test_everything_is_measured(labels: Path, strangers: Path, tmp_path: Path) -> None:
+def test_everything_is_measured(labels: Path, off_topic: Path, tmp_path: Path) -> None:
     sheet, result = tmp_path / "sheet.png", tmp_path / "result.json"
     more: list[str | Path] = [
         "--off-topic",
-        strangers,
+        off_topic,
         "--same",
         "maker",
         "--robustness",
@@ -135,11 +135,11 @@ def test_what_cannot_be_read_is_named_and_left_out(labels: Path, tmp_path: Path)
 
 
 def test_off_topic_pictures_of_which_none_can_be_read_are_refused(
-    labels: Path, strangers: Path, tmp_path: Path
+    labels: Path, off_topic: Path, tmp_path: Path
 ) -> None:
-    for picture in strangers.parent.glob("*.png"):
+    for picture in off_topic.parent.glob("*.png"):
         picture.write_bytes(b"no picture")
-    words = [*sides(labels), "--robustness", "0", "--off-topic", str(strangers)]
+    words = [*sides(labels), "--robustness", "0", "--off-topic", str(off_topic)]
     refused = evaluate(*words, code=2, data=tmp_path / "data")
     assert "--off-topic: none of its 4 pictures can be read" in refused.stderr
 
@@ -179,7 +179,7 @@ def test_a_sample_of_a_set_with_judgements_is_evaluated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["--split", "test"], 2, "which --split and --format belong to"),
         (["--label", "what"], 2, "has no column what: its columns are image, label"),
@@ -190,5 +190,5 @@ def test_a_sample_of_a_set_with_judgements_is_evaluated(tmp_path: Path) -> None:
         (["--through", "kafka", "--encoder", "fake"], 2, "--encoder is for --through direct"),
     ],
 )
-def test_bad_input_is_one_sentence(labels: Path, tmp_path: Path, words: list[str], code: int, said: str) -> None:
-    assert said in evaluate(*sides(labels), *words, code=code, data=tmp_path / "data").stderr
+def test_bad_input_is_one_sentence(labels: Path, tmp_path: Path, words: list[str], code: int, message: str) -> None:
+    assert message in evaluate(*sides(labels), *words, code=code, data=tmp_path / "data").stderr

@@ -25,10 +25,10 @@ from schemas.searches import Crop
 class CountingEncoder(GridEncoder):
     """The quick encoder, which counts what it was shown."""
 
-    shown: list[int] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
 
     def run(self, batch: Sequence[PreparedViews]) -> Floats:
-        self.shown.append(len(batch))
+        self.batches.append(len(batch))
         return super().run(batch)
 
 
@@ -52,7 +52,7 @@ def test_a_second_run_encodes_nothing_and_sees_the_same(tmp_path: Path, eyes: Im
         second = looks.embed(pictures)
         assert (looks.requested, looks.cache_hits) == (3, 3)
     assert isinstance(eyes.encoder, CountingEncoder)
-    assert eyes.encoder.shown == [2]
+    assert eyes.encoder.batches == [2]
     for one, other in zip(first, second, strict=True):
         assert isinstance(one, Look)
         assert isinstance(other, Look)

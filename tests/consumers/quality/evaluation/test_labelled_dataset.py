@@ -17,8 +17,8 @@ from infra.config.errors import BadInput
 
 def test_a_source_may_name_the_rows_to_take() -> None:
     assert parse_source("a/labels.csv") == TableSource(Path("a/labels.csv"))
-    taken = parse_source("labels.csv:split=val,split=test,category=Apple")
-    assert taken == TableSource(Path("labels.csv"), {"split": ("val", "test"), "category": ("Apple",)})
+    source = parse_source("labels.csv:split=val,split=test,category=Apple")
+    assert source == TableSource(Path("labels.csv"), {"split": ("val", "test"), "category": ("Apple",)})
 
 
 def test_a_condition_without_a_value_is_refused() -> None:
@@ -42,7 +42,7 @@ def test_a_table_needs_only_images_and_labels(tmp_path: Path, labels: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "columns", "said"),
+    ("text", "columns", "message"),
     [
         ("image,kind\nx.png,a\n", LabelColumns(), "no column label: its columns are image, kind"),
         ("label\na\n", LabelColumns(), "no column image"),
@@ -55,11 +55,11 @@ def test_a_table_needs_only_images_and_labels(tmp_path: Path, labels: Path) -> N
     ],
 )
 def test_bad_tables_are_refused_in_one_sentence(
-    tmp_path: Path, text: str, columns: LabelColumns, said: str
+    tmp_path: Path, text: str, columns: LabelColumns, message: str
 ) -> None:
     table = tmp_path / "labels.csv"
     table.write_text(text)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         read_rows(TableSource(table), columns)
 
 

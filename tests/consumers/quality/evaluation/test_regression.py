@@ -59,20 +59,20 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "message"),
     [
         (run(["1" * DEPTH], catalogue="another"), "another catalogue"),
-        (run([]), "none of these queries"),
+        (run([]), "had none of these queries"),
         (run(["1" * DEPTH], label="ring"), "0.png has another label"),
     ],
 )
-def test_runs_that_do_not_compare_are_refused(other: EvaluationResult, said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+def test_runs_that_do_not_compare_are_refused(other: EvaluationResult, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         compare(run(["1" * DEPTH]), earlier(other))
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"format": "other/1"}, "other/1"),
         ({"queries": [{"image": "a.png", "label": "a", "relevant": 1, "right": "012"}]}, "zeros and ones"),
@@ -80,10 +80,10 @@ def test_runs_that_do_not_compare_are_refused(other: EvaluationResult, said: str
         ({"queries": None}, "no result"),
     ],
 )
-def test_files_that_are_no_result_are_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
+def test_files_that_are_no_result_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     file = tmp_path / "other.json"
     file.write_text(json.dumps(json.loads(as_json(run(["1" * DEPTH]))) | change))
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         read_baseline(file)
 
 
