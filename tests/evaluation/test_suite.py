@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from consumers.quality.evaluation.regression import read_baseline
 from consumers.quality.evaluation.results import QueryResult
+from tests.evaluation.ablations import read_truths
 from tests.evaluation.sets import SETS, draw_fashion, find_sets
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,12 @@ def test_further_folders_are_sets_on_which_no_choice_was_made(data: Path) -> Non
     assert known == list(SETS)
     assert all(each.choices for each in known)
     assert (further.name, further.choices) == ("furniture", "")
+
+
+def test_ablations_are_measured_on_every_set_of_the_folder(data: Path) -> None:
+    truths = dict(read_truths([str(data)], 2))
+    assert list(truths) == [each.name for each in find_sets(data)]
+    assert all(0 < len(truth.queries) <= 2 for truth in truths.values())
 
 
 def test_fashion_is_drawn_the_same_way_each_time(data: Path, tmp_path: Path) -> None:
