@@ -44,7 +44,7 @@ UNSAFE_LABEL = "adult"
 LONGEST_CACHED = 500
 """Characters of a text whose result is cached, so that the cache stays small."""
 LABEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-PATH_SEPARATOR = re.compile(r"[>»›→]|\s\|\s")
+PATH_SEPARATOR = re.compile(r"[>»\u203a→]|\s\|\s")
 """Separators of category paths: Google's `>` and what shops write for it, and Heureka's ` | `."""
 
 

@@ -177,7 +177,7 @@ def test_a_fact_that_cannot_be_read_is_left_out_and_named(cells: dict[str, objec
     assert [each for each in item.left_out if each.startswith(note)], item.left_out
 
 
-@pytest.mark.parametrize("separator", [" > ", ">", " | ", " » ", "›", " → ", " &gt; "])
+@pytest.mark.parametrize("separator", [" > ", ">", " | ", " » ", "\u203a", " → ", " &gt; "])
 def test_the_category_is_the_last_part_of_its_path(separator: str) -> None:
     event = read_row(product_type=separator.join(("Clothing", "Shoes", "Boots"))).event
     assert isinstance(event, ItemUpserted)

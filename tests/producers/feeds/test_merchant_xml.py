@@ -171,7 +171,7 @@ def test_blank_lines_above_the_declaration_are_passed_over(tmp_path: Path) -> No
     ('<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]><rss>&b;</rss>', "document type"),
     ('<!DOCTYPE x SYSTEM "file:///etc/passwd"><rss/>', "document type"),
     ('<!DOCTYPE yml_catalog SYSTEM "shops.dtd" [<!ENTITY a "b">]><yml_catalog/>', "document type"),
-    (HEAD + "<a>" * 20, "in each other"),
+    (HEAD + "<a>" * 20, "nested elements"),
     (f"{HEAD}<item><g:id>{'x' * 1_100_000}</g:id></item>{TAIL}", "characters"),
     ("id,title", "no XML"),
     ("<Error><Code>AccessDenied</Code></Error>", "no product (<item>, <entry>, <product> or <offer>)"),
