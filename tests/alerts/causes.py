@@ -139,10 +139,10 @@ def _item(name: str, image: ImageRef) -> Record:
 
 def _write_points(system: MonitoredSystem, number: int) -> None:
     """Items with looks in random directions, written past the workers."""
-    index, chance = system.testbed.index, np.random.default_rng(1)
+    index, rng = system.testbed.index, np.random.default_rng(1)
     [size] = {len(look) for look in index.vectors(list(index.sample(TENANT, 1))).values()}
     for first in range(0, number, WRITE):
-        index.upsert([_point(n, chance.standard_normal(size, np.float32)) for n in range(first, first + WRITE)])
+        index.upsert([_point(n, rng.standard_normal(size, np.float32)) for n in range(first, first + WRITE)])
 
 
 def _point(number: int, look: np.ndarray) -> Point:

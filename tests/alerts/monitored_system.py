@@ -104,17 +104,17 @@ def open_monitored_system(folder: Path, settings: Mapping[str, str]) -> Iterator
 @contextmanager
 def in_use(system: MonitoredSystem) -> Iterator[None]:
     """Send items, searches and HTTP requests at a low rate until the block ends."""
-    over = threading.Event()
-    thread = threading.Thread(target=_use, args=(system, over), daemon=True)
+    stop = threading.Event()
+    thread = threading.Thread(target=_use, args=(system, stop), daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
-def _use(system: MonitoredSystem, over: threading.Event) -> None:
+def _use(system: MonitoredSystem, stop: threading.Event) -> None:
     writer = EventWriter(seed=1)
     with closing(EventSink(system.testbed.kafka)) as sink:
         for number in count():
@@ -125,5 +125,5 @@ def _use(system: MonitoredSystem, over: threading.Event) -> None:
                 sink.send_record(to_outgoing(next(mixed[0])))
             with suppress(OSError):
                 urlopen(f"http://{LOOPBACK}:{system.ports['gateway']}/readyz", timeout=TICK_SECONDS).close()
-            if over.wait(TICK_SECONDS):
+            if stop.wait(TICK_SECONDS):
                 return

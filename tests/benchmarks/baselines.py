@@ -1,4 +1,4 @@
-"""What a competent user would write in an afternoon instead: a loop over Kafka, and a script over a folder.
+"""Baselines that a competent user could write in an afternoon: a loop over Kafka, and a script over a folder.
 
 Both look at each picture once, through the networks of a default encoder with the same weights, as PyTorch runs
 them by itself (eager, float32, all threads), and write into the engine that comes with qdrant-client. They have no

@@ -46,7 +46,7 @@ NOISY = 1.5
 
 @dataclass(frozen=True)
 class Whole:
-    """The whole path and, in the same rounds, what it is compared with; and how long searches take."""
+    """The whole path and, in the same rounds, its baselines; and the duration of searches."""
 
     ingested: tuple[Ingested, ...]
     """One for each round."""

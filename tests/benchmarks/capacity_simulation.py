@@ -38,7 +38,7 @@ SEED = 7
 BURSTS = (1, 1, 1, 1, 1, 4, 4, 4, 16, 16, 16, 64)
 TENANT = "simulated"
 WARM = 600
-"""Items that the tenant has before: it is calibrated anew whenever it has doubled, which must not happen here."""
+"""Items that the tenant has before the loads: a tenant whose items double is calibrated again, which takes time."""
 LOADS = {"two thirds of what it can do": 2 / 3, "one and a half times that": 1.5}
 
 MORE, PREDICTED = 10, 3_000
@@ -103,11 +103,11 @@ def compare_load(
     channel: ItemChannel, pictures: Sequence[bytes], rate: float, service: ServiceModel
 ) -> LoadComparison:
     """Send items at random times, `rate` a second on average, and simulate the same events."""
-    chance = np.random.default_rng(SEED)
-    due = np.cumsum(chance.exponential(1 / rate, len(pictures)))
+    rng = np.random.default_rng(SEED)
+    due = np.cumsum(rng.exponential(1 / rate, len(pictures)))
     event, _, searchable = put(channel, pictures, due)
     # The local broker returns an empty fetch after its whole wait: a record may arrive at any moment within it.
-    held = chance.uniform(0, ITEM_FETCH_WAIT_MS / 1000, len(event))
+    held = rng.uniform(0, ITEM_FETCH_WAIT_MS / 1000, len(event))
     arrived = np.sort(event + held)
     prediction = simulate(arrived, service)
     predicted = SimulatedQueue(event, prediction.done)

@@ -45,10 +45,10 @@ def panels() -> list[Panel]:
 def record_alerts(prometheus: str) -> Iterator[dict[str, set[str]]]:
     """Record every second which alerts fire, until the block ends: names by state."""
     states: dict[str, set[str]] = {"pending": set(), "firing": set()}
-    over = threading.Event()
+    stop = threading.Event()
 
     def look() -> None:
-        while not over.wait(1.0):
+        while not stop.wait(1.0):
             for alert in alerts(prometheus):
                 states["firing" if alert.firing else "pending"].add(alert.name)
 
@@ -57,7 +57,7 @@ def record_alerts(prometheus: str) -> Iterator[dict[str, set[str]]]:
     try:
         yield states
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 

@@ -20,24 +20,24 @@ def echo(kafka: KafkaSettings) -> Iterator[KafkaSettings]:
     """Run an echo service on the broker of `kafka`, under a prefix of its own; how to reach it."""
     own = kafka.model_copy(update={"prefix": PREFIX})
     create_topics(own, all_topics())
-    over, ready = threading.Event(), threading.Event()
-    thread = threading.Thread(target=_answer, args=(own, ready, over), name="echo", daemon=True)
+    stop, ready = threading.Event(), threading.Event()
+    thread = threading.Thread(target=_answer, args=(own, ready, stop), name="echo", daemon=True)
     thread.start()
     try:
         if not ready.wait(START_SECONDS):
             raise RuntimeError("the echo service has not started: see its trace")
         yield own
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
-def _answer(kafka: KafkaSettings, ready: threading.Event, over: threading.Event) -> None:
+def _answer(kafka: KafkaSettings, ready: threading.Event, stop: threading.Event) -> None:
     with (
         closing(EventSource(kafka, "echo", [SEARCH_REQUESTS])) as source,
         closing(TransactionSink(kafka, "echo")) as transactions,
     ):
-        while not over.is_set():
+        while not stop.is_set():
             batch = source.poll_batch(1, 0)
             if source.assigned:
                 ready.set()

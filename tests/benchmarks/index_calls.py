@@ -47,25 +47,25 @@ class Load:
     @contextmanager
     def running(self) -> Iterator["Load"]:
         """Write until the block ends."""
-        over = threading.Event()
-        thread = threading.Thread(target=self._write, args=(over,), daemon=True)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._write, args=(stop,), daemon=True)
         thread.start()
         try:
             yield self
         finally:
-            over.set()
+            stop.set()
             thread.join()
 
-    def _write(self, over: threading.Event) -> None:
-        chance, due = np.random.default_rng(1), time.monotonic()
-        while not over.is_set():
-            points = [_stranger(chance.standard_normal(self.size).astype(np.float32)) for _ in range(WRITE_BATCH)]
+    def _write(self, stop: threading.Event) -> None:
+        rng, due = np.random.default_rng(1), time.monotonic()
+        while not stop.is_set():
+            points = [_stranger(rng.standard_normal(self.size).astype(np.float32)) for _ in range(WRITE_BATCH)]
             started = time.perf_counter()
             self.index.upsert(points)
             self.index.flush()
             self.times.append((time.perf_counter() - started) * 1000)
             due += WRITE_BATCH / WRITES_PER_SECOND
-            over.wait(max(0.0, due - time.monotonic()))
+            stop.wait(max(0.0, due - time.monotonic()))
 
 
 def _stranger(vector: Floats) -> Point:
@@ -81,7 +81,7 @@ class Bench:
     synthetic: SyntheticPoints
     encoded: EncodedPictures
     index: EmbeddedIndex
-    chance: np.random.Generator = field(default_factory=lambda: np.random.default_rng(2))
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(2))
 
     def measure(self, queries: int, query_kind: "QueryKind", weights: Weights = WEIGHTS) -> Calls:
         """Search `queries` times; recall is against exact search among the points that pass the filter."""
@@ -113,7 +113,7 @@ class Bench:
     def look(self, query_kind: "QueryKind") -> Floats:
         """A vector similar to a picture of the query's kind."""
         of = [at for at, kind in enumerate(self.encoded.kinds) if query_kind.kind in (None, kind)]
-        return noisy(self.encoded.looks[int(self.chance.choice(of))].vector, self.encoded.parts, self.chance)
+        return noisy(self.encoded.looks[int(self.rng.choice(of))].vector, self.encoded.parts, self.rng)
 
 
 @dataclass(frozen=True)

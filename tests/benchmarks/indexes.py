@@ -140,11 +140,11 @@ def _point(number: int, vector: Floats) -> Point:
     return Point(point_id(TENANT, str(number), 0), known | {"state": "live"}, vector)
 
 
-def draw_vectors(count: int, width: int, chance: np.random.Generator) -> Floats:
+def draw_vectors(count: int, width: int, rng: np.random.Generator) -> Floats:
     """Unit vectors around some centres, as pictures of some kinds lie."""
-    centres = chance.standard_normal((CLUSTERS, width)).astype(np.float32)
-    noise = chance.standard_normal((count, width)).astype(np.float32)
-    vectors = centres[chance.integers(CLUSTERS, size=count)] * SPREAD + noise
+    centres = rng.standard_normal((CLUSTERS, width)).astype(np.float32)
+    noise = rng.standard_normal((count, width)).astype(np.float32)
+    vectors = centres[rng.integers(CLUSTERS, size=count)] * SPREAD + noise
     unit: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit
 

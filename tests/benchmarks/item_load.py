@@ -75,22 +75,22 @@ class IndexedCount:
 @contextmanager
 def keep_worker_busy(kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str) -> Iterator[IndexedCount]:
     """Have items wait for the index worker at all times until the block ends."""
-    counter, over = IndexedCount(), threading.Event()
-    thread = threading.Thread(target=_keep_busy, args=(kafka, pictures, tenant, counter, over))
+    counter, stop = IndexedCount(), threading.Event()
+    thread = threading.Thread(target=_keep_busy, args=(kafka, pictures, tenant, counter, stop))
     thread.start()
     try:
         yield counter
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
 def _keep_busy(
-    kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, counter: IndexedCount, over: threading.Event
+    kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, counter: IndexedCount, stop: threading.Event
 ) -> None:
     sent, copies = 0, (new(picture) for picture in itertools.cycle(pictures))
     with closing(TopicReader(kafka, ITEM_OUTCOMES)) as outcomes, closing(EventSink(kafka)) as sink:
-        while not over.is_set():
+        while not stop.is_set():
             while sent - counter.indexed < AHEAD:
                 send_item(sink, next(copies), tenant)
                 sent += 1

@@ -88,12 +88,12 @@ class Report:
 @contextmanager
 def search_continuously(kafka: KafkaSettings, photos: Sequence[bytes], rate: float) -> Iterator[SearchLog]:
     """Search at a rate until the block ends."""
-    log, over = SearchLog(), threading.Event()
+    log, stop = SearchLog(), threading.Event()
 
     def search() -> None:
         with SearchClient(kafka) as client:
             started, number = time.monotonic(), 0
-            while not over.wait(max(0.0, started + number / rate - time.monotonic())):
+            while not stop.wait(max(0.0, started + number / rate - time.monotonic())):
                 image = InlineImage(data=photos[number % len(photos)])
                 request = SearchRequest(request_id=f"r{number}", tenant=TENANT, image=image, strict=False)
                 began = time.monotonic()
@@ -112,20 +112,20 @@ def search_continuously(kafka: KafkaSettings, photos: Sequence[bytes], rate: flo
     try:
         yield log
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
 @contextmanager
 def change_items_continuously(kafka: KafkaSettings, names: Sequence[str], rate: float) -> Iterator[None]:
-    """Send items anew at a rate until the block ends: each with another title, and another's picture."""
-    over, chance = threading.Event(), random.Random(SEED)
+    """Send items again at a rate until the block ends: each with a new title and the picture of another item."""
+    stop, rng = threading.Event(), random.Random(SEED)
 
     def change() -> None:
         with closing(EventSink(kafka)) as sink:
             started, number = time.monotonic(), 0
-            while not over.wait(max(0.0, started + number / rate - time.monotonic())):
-                send(sink, f"item-{chance.randrange(len(names))}", chance.choice(names), f"changed {number}")
+            while not stop.wait(max(0.0, started + number / rate - time.monotonic())):
+                send(sink, f"item-{rng.randrange(len(names))}", rng.choice(names), f"changed {number}")
                 number += 1
             sink.flush()
 
@@ -134,7 +134,7 @@ def change_items_continuously(kafka: KafkaSettings, names: Sequence[str], rate: 
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
@@ -164,16 +164,16 @@ def vectors_of(index: Index) -> tuple[dict[str, Vector], set[object]]:
     return {p.id: np.asarray(p.vector) for p in points}, {p.payload.get("encoder") for p in points}
 
 
-def kill_at_random(system: System, kills: int, over: threading.Event, chance: random.Random) -> int:
+def kill_at_random(system: System, kills: int, stop: threading.Event, rng: random.Random) -> int:
     """Kill an index worker, an index or nothing, so many times; how many were."""
     done = 0
-    while done < kills and not over.wait(chance.uniform(1.0, 4.0)):
+    while done < kills and not stop.wait(rng.uniform(1.0, 4.0)):
         running = f"/proc/{system.process.pid}/task/{system.process.pid}/children" if system.process else ""
         pids = [int(pid) for pid in Path(running).read_text().split()]
         lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0") for pid in pids}
         of_new = [pid for pid, line in lines.items() if "--generation" in line and "2" in line]
         if of_new:
-            os.kill(chance.choice(of_new), signal.SIGKILL)
+            os.kill(rng.choice(of_new), signal.SIGKILL)
             done += 1
     return done
 
@@ -199,7 +199,7 @@ def main(
     path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
 ) -> None:
     """Measure a change of the encoder under load."""
-    console, chance = Console(), random.Random(SEED)
+    console, rng = Console(), random.Random(SEED)
     old, new = encoders.split(",")
     report = Report(items, item_rate, search_rate, kills)
     with tempfile.TemporaryDirectory(prefix="lookstream-reindex-") as temporary:
@@ -222,7 +222,7 @@ def main(
             system.stop()
             system.start()
         console.print(f"{items} items are indexed by {old}")
-        kafka, over = kafka_of(system), threading.Event()
+        kafka, stop = kafka_of(system), threading.Event()
         with (
             search_continuously(kafka, photos, search_rate) as log,
             change_items_continuously(kafka, names, item_rate),
@@ -230,13 +230,13 @@ def main(
             began = time.monotonic()
             time.sleep(BEFORE_SECONDS)
             killed: list[int] = []
-            killer = threading.Thread(target=lambda: killed.append(kill_at_random(system, kills, over, chance)))
+            killer = threading.Thread(target=lambda: killed.append(kill_at_random(system, kills, stop, rng)))
             killer.start()
             changed = time.monotonic()
             reindex(system, new)
             report.seconds = round(time.monotonic() - changed, 1)
             time.sleep(AFTER_SECONDS)
-            over.set()
+            stop.set()
             killer.join()
             ended = time.monotonic()
         report.kills = killed[0]
@@ -253,7 +253,7 @@ def main(
 
 
 def compare(system: System, report: Report, console: Console) -> None:
-    """The new index against a third one, which is built fresh by the same encoder from what is there."""
+    """Compare the new index with a third one, which the same encoder builds from the present items."""
     with console.status("building it fresh"):
         time.sleep(5)  # what was sent last is indexed by then
         system.run("reindex", "drop")

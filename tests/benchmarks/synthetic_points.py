@@ -91,18 +91,18 @@ def encode_labelled(labelled: Labelled, look_at: LookAt) -> Iterator[tuple[Look,
                 yield look, kind
 
 
-def make_synthetic_points(encoded: EncodedPictures, points: int, chance: np.random.Generator) -> SyntheticPoints:
+def make_synthetic_points(encoded: EncodedPictures, points: int, rng: np.random.Generator) -> SyntheticPoints:
     """Make so many points from the pictures in turn, each with its own noise."""
     turns = [number % len(encoded.looks) for number in range(points)]
-    vectors = np.stack([noisy(encoded.looks[turn].vector, encoded.parts, chance) for turn in turns])
-    lots = {tag: chance.random(points) < share for tag, share in SHARES.items()}
+    vectors = np.stack([noisy(encoded.looks[turn].vector, encoded.parts, rng) for turn in turns])
+    lots = {tag: rng.random(points) < share for tag, share in SHARES.items()}
     tags = [tuple(tag for tag, lot in lots.items() if lot[number]) for number in range(points)]
     return SyntheticPoints(
         vectors, [encoded.kinds[turn] for turn in turns], tags, [encoded.looks[turn] for turn in turns]
     )
 
 
-def noisy(look: Floats, parts: LookParts, chance: np.random.Generator) -> Floats:
+def noisy(look: Floats, parts: LookParts, rng: np.random.Generator) -> Floats:
     """A look with noise on each part, all parts of unit length again."""
-    noise = parts.normalise(chance.standard_normal(len(look)).astype(np.float32))
+    noise = parts.normalise(rng.standard_normal(len(look)).astype(np.float32))
     return parts.normalise(look + NOISE * noise)

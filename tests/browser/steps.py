@@ -1,4 +1,4 @@
-"""What a person does on the page, and what they see."""
+"""Actions of a user on the page, and its visible state."""
 
 import re
 from pathlib import Path

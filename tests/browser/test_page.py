@@ -1,4 +1,4 @@
-"""The page: a visitor's way from a picture to what they were looking for; how it looks, and for whom it works."""
+"""The page: searches of a visitor, screenshots, and accessibility."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -310,7 +310,7 @@ def test_nobody_is_kept_out_and_the_sight_is_kept(
 
 
 def serious_findings(page: Page) -> list[tuple[str, list[str]]]:
-    """What axe finds that keeps somebody out, and where."""
+    """The serious accessibility problems that axe finds, with their places."""
     found = Axe().run(page).response["violations"]
     return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found if one["impact"] in SERIOUS]
 

@@ -85,14 +85,14 @@ class AnswerLog:
 @contextmanager
 def follow_answers(kafka: KafkaSettings, log: AnswerLog) -> Iterator[None]:
     """Read all answers from now on into the log until the block ends."""
-    over = threading.Event()
+    stop = threading.Event()
     with closing(TopicReader(kafka, SEARCH_RESULTS)) as reader:
-        thread = threading.Thread(target=_read, args=(reader, log, over), daemon=True)
+        thread = threading.Thread(target=_read, args=(reader, log, stop), daemon=True)
         thread.start()
         try:
             yield
         finally:
-            over.set()
+            stop.set()
             thread.join()
 
 
@@ -129,8 +129,8 @@ def _send(kafka: KafkaSettings, log: AnswerLog, records: Sequence[Record], secon
         sink.flush()
 
 
-def _read(reader: TopicReader, log: AnswerLog, over: threading.Event) -> None:
-    while not over.is_set():
+def _read(reader: TopicReader, log: AnswerLog, stop: threading.Event) -> None:
+    while not stop.is_set():
         record = reader.poll(0.1)
         body = from_bytes(record.value) if record is not None and record.value is not None else None
         if isinstance(body, SearchResult) and body.request_id in log.sent:

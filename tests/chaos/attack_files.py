@@ -1,4 +1,4 @@
-"""Files that pretend to be pictures, or are pictures that nobody should decode: sixty and more, made in code."""
+"""More than sixty files that are no pictures, or pictures that must not be decoded whole, made in code."""
 
 import gzip
 import io
@@ -138,7 +138,7 @@ def polyglots() -> Iterator[tuple[str, bytes]]:
 
 
 def disguises() -> Iterator[tuple[str, bytes]]:
-    """What is no picture of a format that is taken."""
+    """Files that are not pictures of a supported format."""
     rgb = photo()
     yield "svg", b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>"
     yield "postscript", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n(/etc/passwd) (r) file\n"
@@ -175,7 +175,7 @@ def moving() -> Iterator[tuple[str, bytes]]:
 
 
 def metadata() -> Iterator[tuple[str, bytes]]:
-    """What travels beside the pixels."""
+    """Pictures with hostile metadata."""
     good, text = healthy(), zeros(50_000_000)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\x08"
     yield "text of 50 MB", png(header(64, 64), chunk(b"zTXt", b"a\0\0" + text))
@@ -217,10 +217,10 @@ def attacks(side: int) -> Iterator[tuple[str, bytes]]:
 
 def flips(count: int, seed: int) -> Iterator[bytes]:
     """Good pictures of each format with a few bytes changed."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     good = [encoded(photo(48, 40), kind) for kind in KINDS]
     for n in range(count):
         data = bytearray(good[n % len(good)])
-        for _ in range(chance.randint(1, 6)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
+        for _ in range(rng.randint(1, 6)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
         yield bytes(data)

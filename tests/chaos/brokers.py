@@ -28,7 +28,7 @@ class Broker(Protocol):
         """Start it again after it was killed, and wait until it answers."""
 
     def freeze(self) -> None:
-        """Stop it in its tracks: connections stay open, nobody answers."""
+        """Freeze it: connections stay open, without answers."""
 
     def thaw(self) -> None:
         """Let it go on as if nothing had happened."""

@@ -63,7 +63,7 @@ main()
 
 @dataclass
 class Shop:
-    """A running system, and what its items must come to."""
+    """A running system, and the expected state of its items."""
 
     system: System
     kafka: KafkaSettings
@@ -91,7 +91,7 @@ class Shop:
         return {ids[id]: (str(payload["state"]), int(str(payload["base"]))) for id, payload in payloads.items()}
 
     def wait_until_read(self) -> None:
-        """Wait until the worker has done all that lies in the topic: what is sent last is done last."""
+        """Wait until the worker has processed the whole topic: the last record is processed last."""
         marks = [f"mark-{n}-{time.monotonic_ns()}" for n in range(4)]
         for partition, item in enumerate(marks):
             self.model[item] = (LIVE, 1)
@@ -157,7 +157,7 @@ def replay_and_kill(shop: Shop, notes: int) -> None:
 
 
 def judge(shop: Shop, report: Report, kills: int) -> None:
-    """Compare what there is with the model, and the audit with what was sent."""
+    """Compare the index with the model, and the audit with the sent letters."""
     found = shop.found()
     report.expect("items lost", sum(item not in found for item in shop.model), 0)
     wrong = [item for item, state in found.items() if state != shop.model[item]]
@@ -176,13 +176,13 @@ def judge(shop: Shop, report: Report, kills: int) -> None:
 
 def run(folder: Path, size: Size) -> Report:
     """Newer events come before the replays and between them; two replays are killed, two more run to their end."""
-    report, count, chance = Report(), size.of(1_000, 20), random.Random(size.seed)
+    report, count, rng = Report(), size.of(1_000, 20), random.Random(size.seed)
     with report.timed(), open_shop(folder) as shop:
         fill(shop, count)
-        items = chance.sample(list(shop.model), count)
+        items = rng.sample(list(shop.model), count)
         change(shop, items[: count // 5])
         shop.wait_until_read()
-        kills = sorted(chance.sample(range(1, count * 3 // 5), 2))
+        kills = sorted(rng.sample(range(1, count * 3 // 5), 2))
         for n, notes in enumerate(kills, 1):
             replay_and_kill(shop, notes)
             change(shop, items[count * n // 5 : count * (n + 1) // 5][:10])

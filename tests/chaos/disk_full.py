@@ -23,7 +23,7 @@ PAGE = 1_024
 
 
 class Engine:
-    """An engine on a disk, and a client of it that knows what was acknowledged."""
+    """An engine on a disk, and a client that remembers the acknowledged points."""
 
     def __init__(self, disk: Disk, log: Path, min_free: int) -> None:
         self.disk = disk

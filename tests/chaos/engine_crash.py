@@ -48,13 +48,13 @@ def phase_control(folder: Path, size: Size) -> Report:
 
 
 def _write_run(folder: Path, size: Size, program: str) -> Report:
-    report, chance, kills = Report(), random.Random(size.seed), 0
+    report, rng, kills = Report(), random.Random(size.seed), 0
     shards = [folder / f"shard-{n}" for n in range(len(BATCHES))]
     noted = [WriterNotes(shard) for shard in shards]
     with report.timed():
         while kills < size.of(100, len(shards)) or sum(n.acknowledged for n in noted) < size.of(500_000):
             at = kills % len(shards)
-            _run_child(program, shards[at], BATCHES[at], WRITE, chance.uniform(*LIFE_SECONDS))
+            _run_child(program, shards[at], BATCHES[at], WRITE, rng.uniform(*LIFE_SECONDS))
             kills += 1
         _judge(report, shards)
     report.figures["kills"] = kills
@@ -62,7 +62,7 @@ def _write_run(folder: Path, size: Size, program: str) -> Report:
 
 
 def _phase_run(folder: Path, size: Size, program: str) -> Report:
-    report, chance, kills = Report(), random.Random(size.seed), size.of(30, len(PHASES))
+    report, rng, kills = Report(), random.Random(size.seed), size.of(30, len(PHASES))
     shard = folder / "shard"
     notes = WriterNotes(shard)
     with report.timed():
@@ -71,7 +71,7 @@ def _phase_run(folder: Path, size: Size, program: str) -> Report:
         for n in range(kills):
             phase = PHASES[n % len(PHASES)]
             longest = notes.loads[-1] if phase == LOAD else 1.5
-            _run_child(program, shard, 256, phase, chance.uniform(0, longest))
+            _run_child(program, shard, 256, phase, rng.uniform(0, longest))
         _judge(report, [shard])
     report.figures["kills"] = kills
     report.expect_at_most("longest load, seconds", max(notes.loads), LOAD_SECONDS)
@@ -120,7 +120,7 @@ def _there(shard: edge.EdgeShard, acknowledged: int) -> int:
 
 
 def _differing(found: dict[str, Vector], numbers: range) -> int:
-    """How many of the vectors that were found are not what was written."""
+    """The number of found vectors that differ from the written ones."""
     written = {identity(number): vector_of(number) for number in numbers}
     return sum(not np.allclose(vector, written[id], atol=1e-6) for id, vector in found.items())
 

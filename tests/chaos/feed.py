@@ -127,35 +127,35 @@ def write_feed(events: int, items: int, seed: int, mix: Mix | None = None, name:
     The items are called by `name` and a number.
     """
     mix = mix or Mix()
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     writer = EventWriter(seed, mix)
     names = [f"{name}-{n}" for n in range(items)]
-    order = names + [chance.choice(names) for _ in range(events - items)]
-    chance.shuffle(order)
+    order = names + [rng.choice(names) for _ in range(events - items)]
+    rng.shuffle(order)
     sent = [(float(time), writer.event(item)) for time, item in enumerate(order)]
-    writer.feed.records = [record for _, record in sorted(_disturbed(sent, mix, chance), key=lambda one: one[0])]
+    writer.feed.records = [record for _, record in sorted(_disturbed(sent, mix, rng), key=lambda one: one[0])]
     return writer.feed
 
 
 def _disturbed(
-    sent: Sequence[tuple[float, Record]], mix: Mix, chance: random.Random
+    sent: Sequence[tuple[float, Record]], mix: Mix, rng: random.Random
 ) -> Iterator[tuple[float, Record]]:
     """The records with their positions in the feed: some after the next of their item, some twice."""
     after: dict[bytes | None, float] = {}
     spread = max(len(sent) / 20, LEAST_SPREAD)
     for time, record in reversed(sent):
-        late = record.key in after and chance.random() < mix.late
-        comes = after[record.key] + chance.uniform(0, spread) if late else time
+        late = record.key in after and rng.random() < mix.late
+        comes = after[record.key] + rng.uniform(0, spread) if late else time
         yield comes, record
-        if chance.random() < mix.duplicated:
-            yield comes + chance.uniform(0, spread), record
+        if rng.random() < mix.duplicated:
+            yield comes + rng.uniform(0, spread), record
         after[record.key] = time
 
 
 def add_bad(feed: Feed, bad: Sequence[tuple[Record, str]], seed: int) -> None:
     """Spread records that must be refused over a feed; each comes with the code that it must get."""
-    chance = random.Random(seed)
-    places = sorted(chance.randrange(len(feed.records) + 1) for _ in bad)
+    rng = random.Random(seed)
+    places = sorted(rng.randrange(len(feed.records) + 1) for _ in bad)
     mixed, start = list[Record](), 0
     for place, record in zip(places, name_bad(feed, bad), strict=True):
         mixed += feed.records[start:place]
@@ -178,10 +178,10 @@ def name_bad(feed: Feed, bad: Sequence[tuple[Record, str]]) -> list[Record]:
 @cache
 def draw(number: int) -> bytes:
     """A picture like no other of another number, as PNG: a disc on a ground."""
-    chance = random.Random(number)
-    image = Image.new("RGB", (SIDE, SIDE), tuple(chance.randrange(256) for _ in range(3)))
-    x, y = chance.randrange(SIDE // 2), chance.randrange(SIDE // 2)
-    ImageDraw.Draw(image).ellipse((x, y, x + 9, y + 9), fill=tuple(chance.randrange(256) for _ in range(3)))
+    rng = random.Random(number)
+    image = Image.new("RGB", (SIDE, SIDE), tuple(rng.randrange(256) for _ in range(3)))
+    x, y = rng.randrange(SIDE // 2), rng.randrange(SIDE // 2)
+    ImageDraw.Draw(image).ellipse((x, y, x + 9, y + 9), fill=tuple(rng.randrange(256) for _ in range(3)))
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()

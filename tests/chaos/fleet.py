@@ -155,33 +155,31 @@ def effect_seconds(what: str, session_seconds: float) -> float:
     return POLITE_SECONDS if what == ENDED else ARRIVAL_SECONDS
 
 
-def carry_out(
-    plan: Plan, fleet: Fleet, chance: random.Random, before_move: Callable[[], None] = lambda: None
-) -> None:
+def carry_out(plan: Plan, fleet: Fleet, rng: random.Random, before_move: Callable[[], None] = lambda: None) -> None:
     """Have workers arrive and depart, with at least one that has its partitions.
 
     One that is killed or stopped may still be starting; one that is ended is not.
     """
     until, made = time.monotonic() + plan.seconds, len(fleet.moves)
     for how in plan.apart:
-        _depart_apart(plan, fleet, chance.choice, how, before_move)
-    _move_evenly(plan, fleet, chance, before_move, plan.moves - len(fleet.moves) + made, until)
+        _depart_apart(plan, fleet, rng.choice, how, before_move)
+    _move_evenly(plan, fleet, rng, before_move, plan.moves - len(fleet.moves) + made, until)
 
 
 def _move_evenly(
-    plan: Plan, fleet: Fleet, chance: random.Random, before_move: Callable[[], None], moves: int, until: float
+    plan: Plan, fleet: Fleet, rng: random.Random, before_move: Callable[[], None], moves: int, until: float
 ) -> None:
     started, deck = time.monotonic(), list[str]()
     for number in range(moves):
         _wait(fleet, started + (until - started) * (number + 1) / (moves + 1))
         working = fleet.working
-        if len(working) <= plan.least or (len(working) < plan.most and chance.random() < 0.5):
+        if len(working) <= plan.least or (len(working) < plan.most and rng.random() < 0.5):
             before_move()
             if not fleet.resume(plan.stop_seconds):
                 fleet.arrive()
             continue
-        deck = deck or chance.sample([ENDED, KILLED, STOPPED], 3)
-        how, leaver = deck.pop(), chance.choice(working)
+        deck = deck or rng.sample([ENDED, KILLED, STOPPED], 3)
+        how, leaver = deck.pop(), rng.choice(working)
         fleet.wait_until_ready(but=None if how == ENDED else leaver)
         before_move()
         fleet.depart(leaver, how)

@@ -55,17 +55,17 @@ class Healthy:
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """How long each kind of request took."""
     statuses: Counter[int] = field(default_factory=Counter)
-    over: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def ask(self) -> None:
-        """Send requests until `over` is set."""
+        """Send requests until `stop` is set."""
         asks: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
             ("health", "GET", "/healthz", {}),
             ("search by an item", "POST", "/v1/search", {"json": {"item_id": self.item}}),
             ("search by a picture", "POST", "/v1/search", {"files": {"picture": PHOTO}}),
         )
         with httpx.Client(base_url=self.address, timeout=60, trust_env=False) as client:
-            while not self.over.wait(0.02):
+            while not self.stop.wait(0.02):
                 for what, method, path, sent in asks:
                     began, status = time.monotonic(), 0
                     with suppress(httpx.HTTPError):
@@ -86,7 +86,7 @@ class Healthy:
         try:
             yield
         finally:
-            self.over.set()
+            self.stop.set()
             thread.join()
 
 
@@ -149,7 +149,7 @@ def _answer(request: Body) -> SearchResult | FacetsResult:
 
 
 def _attacked(folder: Path, kind: str, count: int, program: str = LOOKSTREAM) -> Report:
-    """Healthy requests without an attack, then beside one."""
+    """Send valid requests without an attack, then during one."""
     report = Report()
     with report.timed(), run_gateway(folder, program) as gateway:
         alone, ask_in_background = Healthy(gateway.address), Healthy(gateway.address)
@@ -202,7 +202,7 @@ def run_generated(folder: Path, size: Size) -> Report:
 
 
 def control_generated(folder: Path, size: Size) -> Report:
-    """The same where a mistake of ours is made of what is not JSON."""
+    """The same with a gateway that treats invalid JSON as an internal error."""
     return _generated(folder, size, UNBOUNDED)
 
 

@@ -18,30 +18,30 @@ Behaviour = Callable[[socket.socket, threading.Event], None]
 """What happens on a connection once it was asked something, until the event says that all is over."""
 
 
-def healthy(caller: socket.socket, over: threading.Event) -> None:
+def healthy(caller: socket.socket, stop: threading.Event) -> None:
     """A picture."""
     caller.sendall(OK + f"Content-Length: {len(PICTURE)}\r\n\r\n".encode() + PICTURE)
 
 
 def _without_end(head: bytes, block: bytes, pause: float = 0) -> Behaviour:
-    def behave(caller: socket.socket, over: threading.Event) -> None:
+    def behave(caller: socket.socket, stop: threading.Event) -> None:
         caller.sendall(head)
-        while not over.wait(pause) if pause else not over.is_set():
+        while not stop.wait(pause) if pause else not stop.is_set():
             caller.sendall(block)
 
     return behave
 
 
 def _then_silent(head: bytes) -> Behaviour:
-    def behave(caller: socket.socket, over: threading.Event) -> None:
+    def behave(caller: socket.socket, stop: threading.Event) -> None:
         caller.sendall(head)
-        over.wait()
+        stop.wait()
 
     return behave
 
 
 def _gigabyte(head: bytes) -> Behaviour:
-    def behave(caller: socket.socket, over: threading.Event) -> None:
+    def behave(caller: socket.socket, stop: threading.Event) -> None:
         caller.sendall(head)
         for _ in range(GIGABYTE // len(BLOCK)):
             caller.sendall(BLOCK)
@@ -49,15 +49,15 @@ def _gigabyte(head: bytes) -> Behaviour:
     return behave
 
 
-def _bomb(caller: socket.socket, over: threading.Event) -> None:
+def _bomb(caller: socket.socket, stop: threading.Event) -> None:
     """50 MB of one letter, in 50 kB."""
     body = gzip.compress(bytes(50_000_000), 9)
     caller.sendall(OK + f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
 
-def _redirect_in_drips(caller: socket.socket, over: threading.Event) -> None:
+def _redirect_in_drips(caller: socket.socket, stop: threading.Event) -> None:
     for letter in b"HTTP/1.1 302 Found\r\nLocation: /on\r\nX-Slow: " + b"x" * 10_000:
-        if over.wait(DRIP_SECONDS):
+        if stop.wait(DRIP_SECONDS):
             return
         caller.sendall(bytes([letter]))
 
@@ -106,14 +106,14 @@ def _host(line: "Connection[object, object]") -> None:
 @contextmanager
 def _listening() -> Iterator[int]:
     """All of them on one port of loopback: the Host header says which is meant, a TLS hello means the handshake."""
-    over = threading.Event()
+    stop = threading.Event()
 
     def handle_connection(caller: socket.socket) -> None:
         with caller, suppress(OSError, StopIteration):
             request = caller.recv(65_536)
             lines = request.decode("latin-1").lower().splitlines()
             name = "drip-handshake" if request[:1] == b"\x16" else next(x[6:] for x in lines if x[:6] == "host: ")
-            HOSTILE.get(name.partition(".")[0], healthy)(caller, over)
+            HOSTILE.get(name.partition(".")[0], healthy)(caller, stop)
 
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
 

@@ -30,7 +30,7 @@ MOST_BYTES, SHORT_BYTES = 10_000_000, 1_000_000
 LATE_SECONDS = 1.0
 """Tolerance for the detection of a timeout: one process reads all downloads, and some take its processor."""
 HEALTHY_SECONDS = 1.0
-"""What a healthy picture may take beside all of them, 95 times of 100."""
+"""The most seconds (p95) for a valid picture during all of them."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Metered(httpcore.NetworkStream):
-    """A connection that counts what is read from it, and how long."""
+    """A connection that counts the bytes read and the time."""
 
     stream: httpcore.NetworkStream
     connection: tuple[str, int]
@@ -105,13 +105,13 @@ class Healthy:
     """A client that fetches valid pictures, one after the other, while the hostile ones are fetched."""
 
     images: ImageFetcher
-    over: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=threading.Event)
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
 
     def fetch(self) -> None:
         """Until it is over."""
-        while not self.over.wait(0.02):
+        while not self.stop.wait(0.02):
             started = time.monotonic()
             found = self.images.fetch(UrlImage(url=f"http://healthy.{len(self.seconds) % 5}.test/a.png"))
             self.seconds.append(time.monotonic() - started)
@@ -125,7 +125,7 @@ class Healthy:
         try:
             yield
         finally:
-            self.over.set()
+            self.stop.set()
             thread.join()
 
 

@@ -49,11 +49,11 @@ class Watch:
 
     decoders: DecodePool
     most: int = 0
-    over: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def look(self) -> None:
         """Until it is over."""
-        while not self.over.wait(WATCH_SECONDS):
+        while not self.stop.wait(WATCH_SECONDS):
             self.most = max(self.most, *map(peak, self.decoders.pids()))
 
     @contextmanager
@@ -64,7 +64,7 @@ class Watch:
         try:
             yield
         finally:
-            self.over.set()
+            self.stop.set()
             thread.join()
 
 
@@ -75,7 +75,7 @@ class Tally:
     files: int = 0
     bad_vectors: int = 0
     spoilt: int = 0
-    """Good pictures that did not look as ever."""
+    """Good pictures whose looks changed."""
     slowest: float = 0
     passed: set[str] = field(default_factory=set)
     """Files from which a look was made."""

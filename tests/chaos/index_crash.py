@@ -40,14 +40,14 @@ def _run(folder: Path, size: Size, program: str) -> Report:
     return report
 
 
-def _kill(testbed: Testbed, feed: Feed, kills: int, chance: random.Random, program: str) -> None:
+def _kill(testbed: Testbed, feed: Feed, kills: int, rng: random.Random, program: str) -> None:
     sink = EventSink(testbed.kafka)
     for part in feed.parts(kills):
         for record in part:
             sink.send_record(to_outgoing(record))
         sink.flush()
         worker = testbed.start_worker(program=program)
-        time.sleep(chance.uniform(*LIFE_SECONDS))
+        time.sleep(rng.uniform(*LIFE_SECONDS))
         worker.kill()
 
 

@@ -42,13 +42,13 @@ def _run(folder: Path, size: Size, program: str) -> Report:
         fleet = index_fleet(testbed, program)
         fleet.arrive()
         fleet.wait_until_ready()
-        sender, parts, chance = Sender(testbed.kafka), feed.parts(moves), random.Random(size.seed)
+        sender, parts, rng = Sender(testbed.kafka), feed.parts(moves), random.Random(size.seed)
 
         def send_part() -> None:
             sender.send(next(parts))
-            time.sleep(chance.uniform(*AT_WORK_SECONDS))
+            time.sleep(rng.uniform(*AT_WORK_SECONDS))
 
-        carry_out(plan, fleet, chance, send_part)
+        carry_out(plan, fleet, rng, send_part)
         report.figures["caught up at the end, seconds"] = catch_up(testbed, feed)
         fleet.end()
         index_the_rest(testbed, program)

@@ -104,7 +104,7 @@ def _run(folder: Path, size: Size, cluster_settings: Mapping[str, str], settings
 
 
 def _kill_under_load(
-    report: Report, testbed: Testbed, cluster: ApacheCluster, feed: Feed, kills: int, chance: random.Random
+    report: Report, testbed: Testbed, cluster: ApacheCluster, feed: Feed, kills: int, rng: random.Random
 ) -> None:
     searchers, indexers, log = query_fleet(testbed), index_fleet(testbed), AnswerLog(2)
     for fleet in (searchers, searchers, indexers):
@@ -119,7 +119,7 @@ def _kill_under_load(
             Sender(testbed.kafka).spread(feed.records, seconds),
         ):
             for number in range(kills):
-                killed.append(_kill_one(cluster, number, chance, down))
+                killed.append(_kill_one(cluster, number, rng, down))
                 searchers.restart_ended_workers()
                 indexers.restart_ended_workers()
         wait_for_answers(log, DEADLINE_MS / 1000)
@@ -144,9 +144,9 @@ def _longest_wait(log: AnswerLog, kill: Kill) -> float:
     return max((log.answers[name][0].at - log.sent[name] for name in about if name in log.answers), default=0.0)
 
 
-def _kill_one(cluster: ApacheCluster, number: int, chance: random.Random, down_seconds: float) -> Kill:
+def _kill_one(cluster: ApacheCluster, number: int, rng: random.Random, down_seconds: float) -> Kill:
     """Kill the leader of something that matters, and have it back in sync."""
-    partition = chance.randrange(2)
+    partition = rng.randrange(2)
     leaders: list[tuple[str, Callable[[], int]]] = [
         ("leader of requests", lambda: cluster.leader(SEARCH_REQUESTS, partition)),
         ("coordinator of query workers", lambda: cluster.coordinator(QUERY_GROUP)),

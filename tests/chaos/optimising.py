@@ -67,12 +67,12 @@ class Writer(threading.Thread):
         self._client = client
         self.model = model
         self._chance = random.Random(seed)
-        self.over = threading.Event()
+        self.stop = threading.Event()
         self.timed = threading.Event()
 
     def run(self) -> None:
-        """Write until `over` is set."""
-        while not self.over.is_set():
+        """Write until `stop` is set."""
+        while not self.stop.is_set():
             numbers = self._chance.sample(range(POINTS), BATCH)
             with self.model.lock:
                 what = self._chance.choices(("upsert", "patch", "remove", "search"), (5, 3, 1, 3))[0]
@@ -84,14 +84,14 @@ class Writer(threading.Thread):
             time.sleep(PAUSE_SECONDS)
 
     def upsert(self, numbers: list[int]) -> None:
-        """Write points anew."""
+        """Write points again."""
         version = self.model.next_version()
         points = [_point(number, version) for number in numbers]
         _write_until_acknowledged(lambda: self._client.upsert(points))
         self.model.points |= {number: (version, version * POINTS + number) for number in numbers}
 
     def patch(self, numbers: list[int]) -> None:
-        """Change what is there."""
+        """Change payloads of existing points."""
         version, there = self.model.next_version(), [n for n in numbers if self.model.points.get(n)]
         patches = [Patch(identity(n), {"version": version}) for n in there]
         _write_until_acknowledged(lambda: self._client.patch(patches))
@@ -117,12 +117,12 @@ def run(folder: Path, size: Size) -> Report:
 
 
 def control(folder: Path, size: Size) -> Report:
-    """The same when the optimised copy does not replay what was written meanwhile."""
+    """The same with an optimised copy that lacks the writes made meanwhile."""
     return _run(folder, size, FORGETFUL)
 
 
 def _run(folder: Path, size: Size, program: str) -> Report:
-    report, chance, model = Report(), random.Random(size.seed), Model()
+    report, rng, model = Report(), random.Random(size.seed), Model()
     data, wrong = folder / "data", 0
     socket = address_of(data / "index")
     rounds = size.of(40, 2)
@@ -138,7 +138,7 @@ def _run(folder: Path, size: Size, program: str) -> Report:
                     _optimise(client, data, writer)
                 else:
                     client.optimise()
-                    index.kill_one(chance, client)
+                    index.kill_one(rng, client)
                 wrong += _wrong(client, model)
     index.process.kill()
     report.expect("points that are not what was acknowledged last", wrong, 0)
@@ -159,11 +159,11 @@ class OwnerProcess:
         self.process = self._start()
         wait_for(lambda: _opened(client), "the index", self.process)
 
-    def kill_one(self, chance: random.Random, client: EmbeddedIndex) -> None:
+    def kill_one(self, rng: random.Random, client: EmbeddedIndex) -> None:
         """Some time later kill it, or one of its children."""
-        time.sleep(chance.uniform(0, KILL_SECONDS))
+        time.sleep(rng.uniform(0, KILL_SECONDS))
         with suppress(ProcessLookupError):  # a child may have done its work meanwhile
-            os.kill(chance.choice(family(self.process.pid)), signal.SIGKILL)
+            os.kill(rng.choice(family(self.process.pid)), signal.SIGKILL)
         self.kills += 1
         time.sleep(NOTICE_SECONDS)
         wait_for(lambda: self.process.code is not None or _opened(client), "the index, or its end")
@@ -177,7 +177,7 @@ def _writing(writer: Writer) -> Iterator[None]:
     try:
         yield
     finally:
-        writer.over.set()
+        writer.stop.set()
         writer.join()
 
 
@@ -191,7 +191,7 @@ def _optimise(client: EmbeddedIndex, data: Path, writer: Writer) -> None:
 
 
 def _fill(writer: Writer) -> None:
-    """Write all points anew, so that there is something to optimise."""
+    """Write all points again, so that there is something to optimise."""
     for first in range(0, POINTS, FILL):
         with writer.model.lock:
             writer.upsert(list(range(first, min(first + FILL, POINTS))))

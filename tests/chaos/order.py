@@ -62,7 +62,7 @@ class Bench:
     """A worker on its own shard, with a clock that a test sets."""
 
     shard: Shard
-    chance: random.Random
+    rng: random.Random
     moved: timedelta = timedelta()
 
     def __post_init__(self) -> None:
@@ -104,8 +104,8 @@ def _run(shard: Shard, size: Size) -> Report:
 def _histories(bench: Bench, report: Report, histories: int) -> None:
     wrong = events = 0
     for first in range(0, histories, TOGETHER):
-        written = [_history(f"h{n}", bench.chance) for n in range(first, min(first + TOGETHER, histories))]
-        for batches in zip_longest(*(delivered(one, bench.chance) for one in written), fillvalue=[]):
+        written = [_history(f"h{n}", bench.rng) for n in range(first, min(first + TOGETHER, histories))]
+        for batches in zip_longest(*(delivered(one, bench.rng) for one in written), fillvalue=[]):
             bench.worker.take([event for batch in batches for event in batch])
         bench.worker.try_later()
         bench.worker.later.clear()
@@ -116,9 +116,9 @@ def _histories(bench: Bench, report: Report, histories: int) -> None:
     report.expect("histories that came to something else", wrong, 0)
 
 
-def _history(name: str, chance: random.Random) -> list[Event]:
-    revisions = chance.sample(range(1, 200), EVENTS)
-    picks = [(chance.randrange(ITEMS), chance.choice(KINDS), chance.randrange(PICKS)) for _ in revisions]
+def _history(name: str, rng: random.Random) -> list[Event]:
+    revisions = rng.sample(range(1, 200), EVENTS)
+    picks = [(rng.randrange(ITEMS), rng.choice(KINDS), rng.randrange(PICKS)) for _ in revisions]
     return [
         event_of((f"{name}-{item}", kind, r, pick)) for r, (item, kind, pick) in zip(revisions, picks, strict=True)
     ]
@@ -127,13 +127,13 @@ def _history(name: str, chance: random.Random) -> list[Event]:
 def _one_item_again_and_again(bench: Bench, report: Report, batches: int) -> None:
     wrong = 0
     for n in range(batches):
-        item, revisions = f"b{n}", bench.chance.sample(range(1, 100), 3)
+        item, revisions = f"b{n}", bench.rng.sample(range(1, 100), 3)
         batch = [
             upsert(item, revisions[0], b"red"),
             delete(item, revisions[1]),
             upsert(item, revisions[2], b"blue"),
         ]
-        bench.chance.shuffle(batch)
+        bench.rng.shuffle(batch)
         bench.worker.take(batch)
         wrong += bench.wrong(batch, [item])
     report.figures["batches with one item three times"] = batches

@@ -49,7 +49,7 @@ def broker_control(folder: Path, size: Size) -> Report:
 
 
 def _index_run(folder: Path, size: Size, program: str) -> Report:
-    report, chance = Report(), random.Random(size.seed)
+    report, rng = Report(), random.Random(size.seed)
     frozen, kills = 60.0 * size.share, size.of(5, 2)
     first = write_feed(round(frozen * PER_SECOND) + 100, 100, size.seed, MIX, "frozen")
     second = write_feed(kills * 400, 100, size.seed + 1, MIX, "killed")
@@ -58,7 +58,7 @@ def _index_run(folder: Path, size: Size, program: str) -> Report:
         _freeze_index(report, testbed, sender, first, frozen)
         with sender.spread(second.records, kills * 3.0):
             for kill in range(kills):
-                time.sleep(chance.uniform(0.5, 2))
+                time.sleep(rng.uniform(0.5, 2))
                 worker = _kill_index(testbed, worker, program, both=kill == 0)
         both = first.joined(second)
         took = catch_up(testbed, both)
@@ -88,7 +88,7 @@ def _kill_index(testbed: Testbed, worker: Process, program: str, *, both: bool) 
 
 
 def _broker_run(folder: Path, size: Size, program: str) -> Report:
-    report, chance = Report(), random.Random(size.seed)
+    report, rng = Report(), random.Random(size.seed)
     short, long, count = size.of(20, 2), 90.0 * size.share, size.of(2_000)
     feed = write_feed(size.of(20_000), size.of(1_000), size.seed, MIX)
     requests = [as_record(write_request(n, SEARCH_MS)) for n in range(count)]
@@ -99,12 +99,12 @@ def _broker_run(folder: Path, size: Size, program: str) -> Report:
         with sender.spread(feed.records[: -2 * queued], seconds), Sender(testbed.kafka).spread(requests, seconds):
             for _ in range(short):
                 _freeze_broker(testbed, 1.0)
-                time.sleep(chance.uniform(0.5, 2))
+                time.sleep(rng.uniform(0.5, 2))
             _freeze_broker(testbed, long)
             report.expect_at_most("working again, seconds", _next_outcome(testbed), AGAIN_SECONDS)
         for records in (feed.records[-2 * queued : -queued], feed.records[-queued:]):
             sender.send(records)
-            time.sleep(chance.uniform(0.05, 0.3))  # in the middle of what has queued up
+            time.sleep(rng.uniform(0.05, 0.3))  # in the middle of what has queued up
             worker.kill()
             worker = testbed.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
         report.figures["caught up at the end, seconds"] = catch_up(testbed, feed)

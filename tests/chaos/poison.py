@@ -40,7 +40,7 @@ def run(folder: Path, size: Size) -> Report:
 
 
 def _seconds(testbed: Testbed, feed: Feed) -> float:
-    """Have one worker do a feed; the seconds from the first of its good outcomes to the last."""
+    """Have one worker process a feed; the seconds from the first of its good outcomes to the last."""
     Sender(testbed.kafka).send(feed.records)
     if (code := testbed.start_worker().drain()) != 0:
         raise RuntimeError(f"the worker ended with exit code {code}")
@@ -53,7 +53,7 @@ def _seconds(testbed: Testbed, feed: Feed) -> float:
 
 
 def control(folder: Path, size: Size) -> Report:
-    """The bad ones in a row, with the default limits: their tenant is set aside before all are told."""
+    """Send the bad events in a row, with the default limits: their tenant is set aside before all are refused."""
     report, bad = Report(), Feed()
     add_bad(bad, write_bad(800), size.seed)
     feed = write_feed(200, 200, size.seed).joined(bad)

@@ -66,7 +66,7 @@ class Process:
         return self.wait(seconds)
 
     def drain(self, seconds: float = 120) -> int:
-        """Have a worker finish what is queued and end; its exit code."""
+        """Have a worker process its queue and end; its exit code."""
         self.signal(signal.SIGUSR1)
         return self.wait(seconds)
 
@@ -106,5 +106,5 @@ def wait_for(
 
 
 def wait_until_free(address: Address) -> None:
-    """Wait until nobody listens there: the children of a process that was killed outlive it for a moment."""
+    """Wait until there is no listener: the children of a killed process outlive it for a moment."""
     wait_for(lambda: not is_listening(address), f"{address} to be free")

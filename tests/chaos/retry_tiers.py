@@ -27,7 +27,7 @@ of how long they take."""
 
 
 def run(folder: Path, size: Size) -> Report:
-    """Index from the sick host, and the same from a healthy one, beside as many items that bring their pictures."""
+    """Index from the faulty host, then from a good one, each time with as many items with inline pictures."""
     return _run(folder, size)
 
 

@@ -10,7 +10,7 @@ from tests.chaos.brokers import KINDS, Kind
 
 TIMED_SHARE = 0.1
 NO_BROKER: tuple[Kind, ...] = ("local",)
-"""A scenario that uses no broker runs once, beside those of the local one."""
+"""A scenario without a broker runs once, with those of the local broker."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Size:
 
     @property
     def is_timed(self) -> bool:
-        """Whether times and paces are judged: a small run beside other tests says nothing of them."""
+        """Whether times and rates are checked: those of a small run among other tests mean nothing."""
         return self.share >= TIMED_SHARE
 
     def of(self, full: int, least: int = 1) -> int:

@@ -32,13 +32,13 @@ def control(folder: Path, size: Size) -> Report:
 
 
 def _run(folder: Path, size: Size, **settings: str) -> Report:
-    report, chance = Report(), random.Random(size.seed)
+    report, rng = Report(), random.Random(size.seed)
     lives, count = size.of(30, least=len(STEPS)), size.of(5_000)
     requests = [write_request(n, FRESH_MS) for n in range(count)]
     with report.timed(), searchable(folder, **settings) as testbed:
         for life in range(lives):
             ask_all(testbed.kafka, requests[life::lives])
-            words = (STEPS[life % len(STEPS)], str(chance.randrange(6)))
+            words = (STEPS[life % len(STEPS)], str(rng.randrange(6)))
             worker = start_query(testbed, "tests.chaos.crash_in_commit", *words, ready=False)
             worker.wait(60)
         worker = start_query(testbed)

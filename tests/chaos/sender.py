@@ -35,7 +35,7 @@ class Sender:
 
     @contextmanager
     def spread(self, records: Sequence[Record], seconds: float) -> Iterator["Spread"]:
-        """Send records evenly over so many seconds, beside what is done inside."""
+        """Send records evenly over `seconds` while the block runs."""
         spread = Spread(len(records))
         thread = threading.Thread(target=self._drip, args=(records, seconds, spread), daemon=True)
         thread.start()
@@ -80,4 +80,4 @@ class Spread:
     records: int
     sent: int = 0
     hurry: threading.Event = field(default_factory=threading.Event)
-    """Set: send what is left at once."""
+    """If set, the rest is sent at once."""

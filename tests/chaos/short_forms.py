@@ -1,4 +1,4 @@
-"""The short forms of scenarios as tests: which there are for a run, and how each is run beside its control."""
+"""The short forms of scenarios as tests: the scenarios of a run, and the run of each with its control."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -30,7 +30,7 @@ def sick_host(kinds: Mapping[str, str]) -> Iterator[str]:
     Busy ones answer 503 once or twice, hanging ones say nothing the first time, missing ones are 404 for ever.
     """
     requests: Counter[str] = Counter()
-    over = threading.Event()
+    stop = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -40,7 +40,7 @@ def sick_host(kinds: Mapping[str, str]) -> Iterator[str]:
             requests[name] += 1
             kind, times = kinds[name], requests[name]
             if kind == HANGING and times == 1:
-                over.wait(HANG_SECONDS)
+                stop.wait(HANG_SECONDS)
                 self.close_connection = True
             elif kind == MISSING:
                 self.answer(404, b"")
@@ -57,7 +57,7 @@ def sick_host(kinds: Mapping[str, str]) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *_words: object) -> None:
-            """Nobody listens."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -65,7 +65,7 @@ def sick_host(kinds: Mapping[str, str]) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        over.set()
+        stop.set()
         server.shutdown()
         server.server_close()
         time.sleep(0.05)

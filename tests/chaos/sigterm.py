@@ -26,7 +26,7 @@ def run(folder: Path, size: Size) -> Report:
 
 
 def control(folder: Path, size: Size) -> Report:
-    """Kill -9 for each instead: what was not committed is done again."""
+    """SIGKILL for each instead: uncommitted work is repeated."""
     return _run(folder, size, _kill)
 
 
@@ -36,7 +36,7 @@ def _kill(worker: Process) -> int:
 
 
 def _run(folder: Path, size: Size, end: Callable[[Process], int]) -> Report:
-    report, chance, lives = Report(), random.Random(size.seed), size.of(100)
+    report, rng, lives = Report(), random.Random(size.seed), size.of(100)
     feed = write_feed(lives * PER_LIFE, lives * PER_LIFE, size.seed)
     longest, codes = 0.0, set[int]()
     with report.timed(), open_testbed(folder) as testbed:
@@ -44,7 +44,7 @@ def _run(folder: Path, size: Size, end: Callable[[Process], int]) -> Report:
         for part in feed.parts(lives):
             sender.send(part)
             worker = testbed.start_worker()
-            time.sleep(chance.uniform(0, LIFE_SECONDS))
+            time.sleep(rng.uniform(0, LIFE_SECONDS))
             started = time.monotonic()
             codes.add(end(worker))
             longest = max(longest, time.monotonic() - started)

@@ -110,13 +110,13 @@ class SoakSystem:
     @contextmanager
     def watched(self) -> Iterator["Watch"]:
         """Sample memory and files of the surviving workers until the block ends."""
-        watch, over = Watch(self.survivors), threading.Event()
-        thread = threading.Thread(target=watch.look, args=(over,), daemon=True)
+        watch, stop = Watch(self.survivors), threading.Event()
+        thread = threading.Thread(target=watch.look, args=(stop,), daemon=True)
         thread.start()
         try:
             yield watch
         finally:
-            over.set()
+            stop.set()
             thread.join()
 
     def _start_index(self, slot: str) -> Process:
@@ -161,10 +161,10 @@ class Watch:
     minutes: list[float] = field(default_factory=list)
     samples: dict[str, list[float]] = field(default_factory=dict)
 
-    def look(self, over: threading.Event) -> None:
-        """Take a sample every few seconds until `over` is set."""
+    def look(self, stop: threading.Event) -> None:
+        """Take a sample every few seconds until `stop` is set."""
         started = time.monotonic()
-        while not over.wait(LOOK_SECONDS):
+        while not stop.wait(LOOK_SECONDS):
             self.minutes.append((time.monotonic() - started) / 60)
             for name, process in self.processes.items():
                 self.samples.setdefault(f"{name}'s memory", []).append(process.resident_mb())
@@ -182,15 +182,15 @@ def _slope(minutes: "np.typing.NDArray[np.float64]", values: "np.typing.NDArray[
     return round(100 * float(np.polyfit(minutes, values, 1)[0]) / float(values.mean()), 2)
 
 
-def _inject_faults(faulty: SoakSystem, chance: random.Random, seconds: float) -> Counter[str]:
+def _inject_faults(faulty: SoakSystem, rng: random.Random, seconds: float) -> Counter[str]:
     """Inject faults for `seconds`: all kinds, in a new random order each time."""
     started, struck, faults = time.monotonic(), Counter[str](), faulty.faults()
     deck: list[str] = []
     while (passed := time.monotonic() - started) < seconds:
         time.sleep(TICK_SECONDS - passed % TICK_SECONDS)
-        if chance.random() > CHANCE:
+        if rng.random() > CHANCE:
             continue
-        deck = deck or chance.sample(list(faults), len(faults))
+        deck = deck or rng.sample(list(faults), len(faults))
         kind = deck.pop()
         faults[kind]()
         struck[kind] += 1

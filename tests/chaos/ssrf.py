@@ -66,7 +66,7 @@ REBOUND = 100
 
 @dataclass
 class Names:
-    """A resolver that its attacker runs: `rebound` says public and loopback in turn, others what they are for."""
+    """A resolver of an attacker: `rebound` is public and loopback in turn, other names have fixed addresses."""
 
     lookups: Counter[str] = field(default_factory=Counter)
 

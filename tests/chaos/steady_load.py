@@ -45,32 +45,32 @@ class SteadyLoad:
     @contextmanager
     def sustain(self, kafka: KafkaSettings) -> Iterator["SteadyLoad"]:
         """Sustain the load until the block ends; the last records may be unfinished then."""
-        over = threading.Event()
+        stop = threading.Event()
         with closing(TopicReader(kafka, self.topic)) as reader:
             threads = [
-                threading.Thread(target=self._read, args=(reader, over), daemon=True),
-                threading.Thread(target=self._send, args=(kafka, over), daemon=True),
+                threading.Thread(target=self._read, args=(reader, stop), daemon=True),
+                threading.Thread(target=self._send, args=(kafka, stop), daemon=True),
             ]
             for thread in threads:
                 thread.start()
             try:
                 yield self
             finally:
-                over.set()
+                stop.set()
                 for thread in threads:
                     thread.join()
 
-    def _send(self, kafka: KafkaSettings, over: threading.Event) -> None:
+    def _send(self, kafka: KafkaSettings, stop: threading.Event) -> None:
         with closing(EventSink(kafka)) as sink:
-            while not over.is_set():
+            while not stop.is_set():
                 while self.sent - len(self.done) < self.ahead:
                     sink.send_record(to_outgoing(self.make(self.sent)))
                     self.sent += 1
                 sink.flush()
                 time.sleep(0.005)
 
-    def _read(self, reader: TopicReader, over: threading.Event) -> None:
-        while not over.is_set():
+    def _read(self, reader: TopicReader, stop: threading.Event) -> None:
+        while not stop.is_set():
             record = reader.poll(0.1)
             name = self.name_of(record) if record is not None else None
             if name is not None:

@@ -28,7 +28,7 @@ CONTROL = "tests.chaos.stale_group"
 
 @dataclass(frozen=True)
 class Storm:
-    """How large a storm is, and what its workers are."""
+    """The size of a storm, and the settings of its workers."""
 
     searches: int = 12_000
     rate: float = 50.0

@@ -1,6 +1,6 @@
 """A storm of rebalances of any size: `python -m tests.chaos.storms`, with any settings of its workers.
 
-For whoever must choose between settings: the protocol of the group, session timeouts, static members.
+It helps to choose between settings: the protocol of the group, session timeouts, static members.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The suite of chaos tests: every scenario in this folder, and how one is run beside its control."""
+"""The suite of chaos tests: every scenario in this folder, and the run of one with its control."""
 
 import importlib
 import logging
@@ -29,7 +29,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Result:
-    """What a scenario and its control came to; no control: it was not run."""
+    """The reports of a scenario and its control; None if the control was not run."""
 
     entry: Entry
     report: Report
@@ -52,7 +52,7 @@ def find_scenarios() -> list[Entry]:
 
 
 def run_entry(entry: Entry, folder: Path, size: Size, controls: bool, say: Callable[[str], None]) -> Result:
-    """Run a scenario in a folder of its own and, if asked for, its control; what they raise is a broken promise."""
+    """Run a scenario in a folder of its own, and its control if `controls`; an error is a broken promise."""
     name = f"{entry.module}-{entry.scenario.name}".replace(" ", "-")
     say(entry.scenario.name)
     report = run_safely(entry.scenario.run, folder / name, size)

@@ -120,10 +120,10 @@ def _comes_first(system: System, feed: Feed, item: str) -> bool:
 def _draw_feed(folder: Path, count: int, parts: int, seed: int) -> Feed:
     """Draw `count` pictures, and spread them over `parts` files in Google's columns."""
     folder.mkdir()
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     items = [f"item-{n}" for n in range(count)]
     for item in items:
-        _draw(chance).save(folder / f"{item}.png")
+        _draw(rng).save(folder / f"{item}.png")
     paths = [folder / f"part-{n}.csv" for n in range(parts)]
     for n, path in enumerate(paths):
         with path.open("w", newline="") as file:
@@ -133,14 +133,14 @@ def _draw_feed(folder: Path, count: int, parts: int, seed: int) -> Feed:
     return Feed(folder, items, paths)
 
 
-def _draw(chance: random.Random) -> Image.Image:
+def _draw(rng: random.Random) -> Image.Image:
     """Coloured shapes at random places: no two pictures alike."""
     image = Image.new("RGB", (96, 96), "white")
     pen = ImageDraw.Draw(image)
     for _ in range(6):
-        x, y, size = chance.randrange(72), chance.randrange(72), chance.randrange(12, 40)
-        red, green, blue = colorsys.hsv_to_rgb(chance.random(), chance.uniform(0.4, 1), chance.uniform(0.2, 1))
-        shape = pen.ellipse if chance.random() < 0.5 else pen.rectangle
+        x, y, size = rng.randrange(72), rng.randrange(72), rng.randrange(12, 40)
+        red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.4, 1), rng.uniform(0.2, 1))
+        shape = pen.ellipse if rng.random() < 0.5 else pen.rectangle
         shape((x, y, x + size, y + size), fill=(round(red * 255), round(green * 255), round(blue * 255)))
     return image
 

@@ -1,4 +1,4 @@
-"""The short form of `make chaos`: the most telling scenarios, small, each beside its control."""
+"""The short form of `make chaos`: selected scenarios, small, each with its control."""
 
 from pathlib import Path
 

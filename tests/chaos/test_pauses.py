@@ -1,4 +1,4 @@
-"""The judge of pauses: what is late, and what two moves together may take."""
+"""The check of pauses: which are late, and the limit for two moves together."""
 
 import pytest
 

@@ -28,7 +28,7 @@ async def read_all(_bodies: BodyLimits, scope: Scope, receive: Receive, _address
 
 
 async def parse(_parser: Parser, body: bytes) -> dict[str, Any]:
-    """On the event loop, however large it is; what is no JSON is a mistake of ours."""
+    """Parse on the event loop, at any size; invalid JSON is an internal error."""
     found: dict[str, Any] = json.loads(body)
     return found
 

@@ -30,7 +30,7 @@ def run(folder: Path, size: Size) -> Report:
 
 
 def control(folder: Path, size: Size) -> Report:
-    """The same with a worker that pauses all partitions when much of what it holds is not due."""
+    """The same with a worker that pauses all partitions when its buffer is full of records that are not due."""
     return _run(folder, size, "tests.chaos.shared_pause")
 
 

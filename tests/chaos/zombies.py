@@ -38,14 +38,14 @@ def control(folder: Path, size: Size) -> Report:
 
 
 def _run(folder: Path, size: Size, program: str) -> Report:
-    report, chance = Report(), random.Random(size.seed)
+    report, rng = Report(), random.Random(size.seed)
     target, takeovers, rounds, stale = size.of(50), 0, 0, 0
     writer = EventWriter(size.seed, MIX)
     with report.timed(), open_testbed(folder, **QUICK) as testbed:
         sender = Sender(testbed.kafka)
         workers = [testbed.start_worker(f"worker-{n}", program) for n in range(2)]
         while takeovers < target and rounds < 2 * target:
-            waited = _round(testbed, sender, writer, workers[rounds % 2], chance.uniform(*FROZEN_AFTER_SECONDS))
+            waited = _round(testbed, sender, writer, workers[rounds % 2], rng.uniform(*FROZEN_AFTER_SECONDS))
             stale += compare(testbed, writer.feed).wrong
             takeovers += waited > TAKEOVER_SECONDS
             rounds += 1

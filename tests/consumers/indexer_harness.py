@@ -175,9 +175,9 @@ def locked(index: Index) -> Index:
 class FlakyIndex:
     """An index that fails in the middle of some writes, with a part of them done."""
 
-    def __init__(self, index: Index, chance: random.Random, share: float) -> None:
+    def __init__(self, index: Index, rng: random.Random, share: float) -> None:
         self._index = index
-        self._chance = chance
+        self._chance = rng
         self._share = share
 
     def __getattr__(self, name: str) -> Any:
@@ -192,9 +192,9 @@ class FlakyIndex:
         raise Unavailable("torn")
 
 
-def flaky(index: Index, chance: random.Random, share: float = 0.3) -> Index:
+def flaky(index: Index, rng: random.Random, share: float = 0.3) -> Index:
     """The index, which fails in the middle of this share of its writes."""
-    return cast("Index", FlakyIndex(index, chance, share))
+    return cast("Index", FlakyIndex(index, rng, share))
 
 
 def interleaved(index: Index, first: Callable[[], None]) -> Index:

@@ -159,12 +159,12 @@ def expected(events: Iterable[Event]) -> Items:
     return items
 
 
-def delivered(events: Sequence[Event], chance: random.Random) -> list[list[Event]]:
+def delivered(events: Sequence[Event], rng: random.Random) -> list[list[Event]]:
     """The events in random order, some twice, in random batches, some of which are repeated."""
-    order = [*events, *chance.choices(events, k=len(events) // 5)] if events else []
-    chance.shuffle(order)
-    cuts = sorted({0, len(order), *(chance.randrange(len(order) + 1) for _ in range(chance.randrange(6)))})
+    order = [*events, *rng.choices(events, k=len(events) // 5)] if events else []
+    rng.shuffle(order)
+    cuts = sorted({0, len(order), *(rng.randrange(len(order) + 1) for _ in range(rng.randrange(6)))})
     batches = [order[start:end] for start, end in pairwise(cuts)]
-    for again in [batch for batch in batches if chance.random() < 0.2]:
-        batches.insert(chance.randrange(len(batches) + 1), again)
+    for again in [batch for batch in batches if rng.random() < 0.2]:
+        batches.insert(rng.randrange(len(batches) + 1), again)
     return batches

@@ -94,7 +94,7 @@ def test_who_meets_a_broken_vector_is_told_and_the_others_are_answered(
     assert [hit.item_id for hit in results[0].hits] == [hit.item_id for hit in before[0].hits]
     assert results[3].status == "ok"
     for result in results[1:3]:
-        # An engine may leave out what scores no number; what it gives must be told.
+        # An engine may leave out a hit whose score is NaN; a hit that it returns must be reported.
         assert result.status in ("unavailable", "ok", "no_match")
         assert result.status == "unavailable" or "i0" not in {hit.item_id for hit in result.hits}
         if result.status == "unavailable":

@@ -45,7 +45,7 @@ class Family:
     """How to make a model of this kind, and the fields of its image processor."""
 
     model: "Callable[[Any], PreTrainedModel]"
-    """Given transformers, which takes seconds to import: whoever makes one does so."""
+    """Makes the model with transformers, which takes seconds to import and is therefore an argument."""
     processor: dict[str, Any]
 
 

@@ -1,4 +1,4 @@
-"""A gateway that runs beside a system, as a user starts it."""
+"""A second gateway for a running system, as a user starts it."""
 
 import signal
 import subprocess

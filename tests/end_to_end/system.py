@@ -1,4 +1,4 @@
-"""The whole system as a user runs it: `lookstream up` on a folder of its own, and commands beside it."""
+"""The whole system as a user runs it: `lookstream up` on a folder of its own, and commands on this folder."""
 
 import json
 import os

@@ -11,7 +11,7 @@ from tests.qdrant_server import live_points_in
 
 
 def live_points(system: System) -> int:
-    """How many pictures the index holds, whoever owns them."""
+    """The number of pictures in the index, of all tenants."""
     if "LOOKSTREAM_QDRANT_URL" in system.environment:
         return live_points_in(system.environment)
     running = read_local_state(system.folder)

@@ -24,7 +24,7 @@ HOSTS = re.compile(r"https://(?:cdn\.shop|shop|woo)\.example/")
 
 @dataclass(frozen=True)
 class Export:
-    """An export of a shop or a platform, how it is sent, and what is found of it."""
+    """An export of a shop or a platform, the command that sends it, and the items that searches find."""
 
     words: tuple[str, ...]
     """Of `lookstream ingest`; the folder of the samples is SAMPLES, that of the pictures PICTURES."""

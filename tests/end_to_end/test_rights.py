@@ -35,7 +35,7 @@ LIVE = (
 
 @pytest.fixture(scope="module")
 def node(kafka_server: str | None) -> Iterator[ApacheNode]:
-    """Apache Kafka with a user for each part, who may do what is documented; with all topics."""
+    """Apache Kafka with a user for each part with the documented rights; with all topics."""
     if kafka_server is None:
         pytest.skip("users and ACLs are Apache Kafka's: `make conformance` runs this")
     with apache_node(USERS) as node:

@@ -56,7 +56,7 @@ class LookArrays:
 
 @dataclass(frozen=True)
 class Kind:
-    """One set: its pictures, what each shows, and how they were seen; for each variant the queries' likewise."""
+    """One set: its pictures, their labels and looks; and for each variant the looks of the queries."""
 
     name: str
     paths: Sequence[Path]
@@ -68,7 +68,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures of a set, how far their hashes are apart, and what they score."""
+    """Two pictures of a set, the distance of their hashes, and the score of their looks."""
 
     one: int
     other: int
@@ -86,7 +86,7 @@ class Found:
 
 
 def read_set(data: Path, name: str) -> list[tuple[Path, str]]:
-    """Pictures and labels; always in the same order, drawn by lot."""
+    """Pictures and labels in a random order that is always the same."""
     folder, table, label = SETS[name]
     with (data / folder / table).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""Mutated feeds: nothing but rows, bad rows with their lines, skipped rows or BadInput may come of them.
+"""Mutated feeds: each must give only rows, bad rows with their lines, skipped rows or BadInput.
 
 python -m tests.fuzz.feeds [--count 10000] [--seed 1] [--only NAME] [--keep FOLDER]
 
@@ -342,7 +342,7 @@ def main(
     only: Annotated[str, typer.Option(help="Part of the names of the feeds to mutate")] = "",
     keep: Annotated[Path | None, typer.Option(help="Folder for the feeds that fail")] = None,
 ) -> None:
-    """Mutate feeds, and show what came of them; exits with 1 if anything was wrong."""
+    """Mutate feeds, and print the results; exits with 1 if anything was wrong."""
     import resource
 
     console, result = Console(), Table("feed", "mutated", "rows", "bad rows", "refused", "slowest, s", "wrong")

@@ -97,49 +97,49 @@ def _side_chunks() -> list[bytes]:
     ]  # fmt: skip
 
 
-def _flip(data: bytearray, chance: random.Random) -> None:
-    for _ in range(chance.choice((1, 1, 2, 4, 16))):
-        data[chance.randrange(len(data))] = chance.randrange(256)
+def _flip(data: bytearray, rng: random.Random) -> None:
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        data[rng.randrange(len(data))] = rng.randrange(256)
 
 
-def _flip_header(data: bytearray, chance: random.Random) -> None:
-    data[chance.randrange(min(len(data), 80))] = chance.randrange(256)
+def _flip_header(data: bytearray, rng: random.Random) -> None:
+    data[rng.randrange(min(len(data), 80))] = rng.randrange(256)
 
 
-def _set_number(data: bytearray, chance: random.Random) -> None:
-    at = chance.randrange(len(data))
-    number = chance.choice(EXTREMES)
+def _set_number(data: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(data))
+    number = rng.choice(EXTREMES)
     data[at : at + len(number)] = number
 
 
-def _cut_end(data: bytearray, chance: random.Random) -> None:
-    del data[chance.randrange(1, len(data)) :]
+def _cut_end(data: bytearray, rng: random.Random) -> None:
+    del data[rng.randrange(1, len(data)) :]
 
 
-def _cut_tail(data: bytearray, chance: random.Random) -> None:
-    del data[-chance.randrange(1, min(60, len(data))) :]
+def _cut_tail(data: bytearray, rng: random.Random) -> None:
+    del data[-rng.randrange(1, min(60, len(data))) :]
 
 
-def _cut_part(data: bytearray, chance: random.Random) -> None:
-    at = chance.randrange(len(data))
-    del data[at : at + chance.choice((1, 2, 4, 30, 400))]
+def _cut_part(data: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(data))
+    del data[at : at + rng.choice((1, 2, 4, 30, 400))]
 
 
-def _insert(data: bytearray, chance: random.Random) -> None:
-    at = chance.randrange(len(data))
-    data[at:at] = chance.randbytes(chance.choice((1, 2, 7, 100)))
+def _insert(data: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(data))
+    data[at:at] = rng.randbytes(rng.choice((1, 2, 7, 100)))
 
 
-def _repeat(data: bytearray, chance: random.Random) -> None:
-    at, length = chance.randrange(len(data)), chance.choice((2, 12, 100, 1_000))
-    data[at:at] = data[at : at + length] * chance.choice((1, 3, 50))
+def _repeat(data: bytearray, rng: random.Random) -> None:
+    at, length = rng.randrange(len(data)), rng.choice((2, 12, 100, 1_000))
+    data[at:at] = data[at : at + length] * rng.choice((1, 3, 50))
 
 
-def _splice(data: bytearray, chance: random.Random) -> None:
-    other = chance.choice(list(corpus().values()))
-    start = chance.randrange(len(other))
-    at = chance.randrange(len(data))
-    data[at : at + chance.choice((0, 50, 5_000))] = other[start : start + chance.choice((20, 300, 5_000))]
+def _splice(data: bytearray, rng: random.Random) -> None:
+    other = rng.choice(list(corpus().values()))
+    start = rng.randrange(len(other))
+    at = rng.randrange(len(data))
+    data[at : at + rng.choice((0, 50, 5_000))] = other[start : start + rng.choice((20, 300, 5_000))]
 
 
 MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
@@ -149,14 +149,14 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
 
 def mutated(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     """`count` mutated files with the names of what they were, the same ones for the same seed."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     files = list(corpus().items())
     for n in range(count):
         name, whole = files[n % len(files)]
         data = bytearray(whole)
-        for _ in range(chance.choice((1, 1, 1, 2, 3))):
+        for _ in range(rng.choice((1, 1, 1, 2, 3))):
             if data:
-                chance.choice(MUTATIONS)(data, chance)
+                rng.choice(MUTATIONS)(data, rng)
         yield name, bytes(data)
 
 
@@ -232,7 +232,7 @@ def main(
     count: Annotated[int, typer.Option(help="Files.")] = 30_000,
     seed: Annotated[int, typer.Option(help="Of the mutations.")] = 1,
 ) -> None:
-    """Mutate pictures of every format, decode them in processes, and print what came of it."""
+    """Mutate pictures of every format, decode them in processes, and print the results."""
     started = time.monotonic()
     tally = fuzz(count, seed)
     outcomes = sorted({outcome for _, outcome in tally.outcomes}, key=lambda each: (each != "picture", each))

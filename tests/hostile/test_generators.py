@@ -22,7 +22,7 @@ NOW_MS = 1_714_564_800_000
 
 
 def outcome(record: HostileRecord) -> Event | Rejected:
-    """What is read of a record."""
+    """The result of reading a record."""
     try:
         at = record.timestamp_ms or NOW_MS
         return from_record(f"{record.topic}/0/1", record.key, record.value, dict(record.headers), at)

@@ -261,7 +261,7 @@ def _running(size: int, access: Access | None, settings: Mapping[str, str], opti
 
 
 def metadata_of(admin: AdminClient) -> ClusterMetadata | None:
-    """What the cluster says of its brokers and topics; none while nobody answers."""
+    """The cluster's metadata of brokers and topics; None while no broker answers."""
     try:
         return admin.list_topics(timeout=5)
     except KafkaException:

@@ -26,7 +26,7 @@ def shared_bootstrap() -> str | None:
 
 
 def new_prefix() -> str:
-    """A prefix that nobody else has."""
+    """A prefix that is used nowhere else."""
     return f"{uuid.uuid4().hex[:12]}-"
 
 

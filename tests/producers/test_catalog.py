@@ -137,7 +137,7 @@ def test_a_row_without_id_picture_or_readable_revision_is_one_sentence(column: s
 
 
 def read_row(columns: Mapping[str, str] = COLUMNS, /, **cells: object) -> FeedItem:
-    """The item of a row with these cells besides its id and picture."""
+    """The item of a row with these cells in addition to its id and picture."""
     row = FeedRow(7, {"id": "7", "image_link": URL, **cells})
     item = CatalogReader(CatalogFormat(columns, currency="EUR")).read(row, 5)
     assert isinstance(item, FeedItem), item

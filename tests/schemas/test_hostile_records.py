@@ -127,7 +127,7 @@ def read(value: bytes | None, key: bytes | None, found: dict[str, bytes | None],
 def judged(
     value: bytes | None, key: bytes | None, found: dict[str, bytes | None], time_ms: int
 ) -> Event | Rejected:
-    """What a record comes to; a refusal can be told in UTF-8, an event is read back as it was."""
+    """The result of a record; a refusal must be valid UTF-8, and an event must survive a round trip."""
     event = read(value, key, found, time_ms)
     if isinstance(event, Rejected):
         assert 0 < len(event.message) <= 500

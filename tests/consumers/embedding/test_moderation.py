@@ -273,14 +273,14 @@ steps = st.lists(
 
 @given(steps, st.randoms(use_true_random=False))
 def test_blocks_come_to_one_state_in_any_order(
-    history: list[tuple[str, int, tuple[str, ...] | None]], chance: Random
+    history: list[tuple[str, int, tuple[str, ...] | None]], rng: Random
 ) -> None:
     """Patches that come before there is an item are tried again later, so these come last here."""
     events = [_event(*step) for step in history]
     in_order = _folded(events)
-    chance.shuffle(events)
+    rng.shuffle(events)
     events.sort(key=lambda event: "patched" in event.body.schema_)
-    cut = chance.randrange(len(events) + 1)
+    cut = rng.randrange(len(events) + 1)
     state = _folded(*(batch for batch in (events[:cut], events[cut:]) if batch))
     assert (state.live, state.base) == (in_order.live, in_order.base)
     assert bool(state.blocked) == bool(in_order.blocked) or not in_order.live

@@ -111,15 +111,15 @@ def in_files(event: Event) -> Event:
 @settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(steps, st.randoms(use_true_random=False), st.integers(0, 12))
 def test_whatever_an_older_index_holds_and_whatever_came_live_the_new_one_comes_to_the_same(
-    tmp_path_factory: pytest.TempPathFactory, history: Sequence[Step], chance: random.Random, live: int
+    tmp_path_factory: pytest.TempPathFactory, history: Sequence[Step], rng: random.Random, live: int
 ) -> None:
     shards = [open_shard(tmp_path_factory.mktemp(name)) for name in ("old", "new")]
     both = TwoIndexes(*(open_indexer(shard, FilePictures()) for shard in shards))
     events = [in_files(event_of(step)) for step in history]
     workers = Worker(both.old), Worker(both.new)
-    for batch in delivered(events, chance):
+    for batch in delivered(events, rng):
         workers[0].take(batch)
-    for batch in delivered(events[:live], chance):
+    for batch in delivered(events[:live], rng):
         workers[1].take(batch)
     workers[0].try_later()
     both.fill()

@@ -208,9 +208,9 @@ def test_a_job_that_always_comes_too_late_holds_its_batch(harness: IndexerHarnes
 
 
 def test_two_threads_may_share_the_job(shard: Shard) -> None:
-    chance = Random(1)
-    events = [event_of((f"i{n % 5}", chance.choice(KINDS), n, n)) for n in range(1, 150)]
-    batches = delivered(events, chance)
+    rng = Random(1)
+    events = [event_of((f"i{n % 5}", rng.choice(KINDS), n, n)) for n in range(1, 150)]
+    batches = delivered(events, rng)
     harness = open_indexer(locked(shard))
     with ThreadPoolExecutor(2) as lanes:
         failed = [dict(failures) for failures in lanes.map(harness.job.handle, batches)]

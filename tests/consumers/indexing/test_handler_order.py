@@ -44,12 +44,12 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shard]:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, st.randoms(use_true_random=False))
 def test_a_history_in_any_order_comes_to_what_its_revisions_say(
-    shard: Shard, history: Sequence[Step], chance: random.Random
+    shard: Shard, history: Sequence[Step], rng: random.Random
 ) -> None:
     own = uuid.uuid4().hex
     events = events_of(own, history)
     worker = Worker(open_indexer(shard))
-    for batch in delivered(events, chance):
+    for batch in delivered(events, rng):
         worker.take(batch)
     worker.try_later()
     assert worker.refused <= {
@@ -61,17 +61,17 @@ def test_a_history_in_any_order_comes_to_what_its_revisions_say(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, st.randoms(use_true_random=False))
 def test_workers_that_get_in_between_each_other_lose_nothing(
-    shard: Shard, history: Sequence[Step], chance: random.Random
+    shard: Shard, history: Sequence[Step], rng: random.Random
 ) -> None:
     own = uuid.uuid4().hex
     events = events_of(own, history)
-    batches = delivered(events, chance)
+    batches = delivered(events, rng)
     half = len(batches) // 2
     theirs = batches[half:]
     other = Worker(open_indexer(shard))
 
     def other_works() -> None:
-        if theirs and chance.random() < 0.4:
+        if theirs and rng.random() < 0.4:
             other.take(theirs.pop())
 
     worker = Worker(open_indexer(interleaved(shard, other_works), other.harness.hash_pictures))
@@ -87,13 +87,13 @@ def test_workers_that_get_in_between_each_other_lose_nothing(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, st.randoms(use_true_random=False))
 def test_writes_that_break_off_in_the_middle_leave_nothing_behind(
-    shard: Shard, history: Sequence[Step], chance: random.Random
+    shard: Shard, history: Sequence[Step], rng: random.Random
 ) -> None:
     own = uuid.uuid4().hex
     events = events_of(own, history)
-    worker = Worker(open_indexer(flaky(shard, chance)))
+    worker = Worker(open_indexer(flaky(shard, rng)))
     waiting: list[Event] = []
-    for batch in delivered(events, chance):
+    for batch in delivered(events, rng):
         waiting += batch
         with suppress(Unavailable):
             worker.take(waiting)

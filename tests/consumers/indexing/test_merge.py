@@ -179,14 +179,14 @@ steps = st.lists(
 
 @given(steps, st.randoms(use_true_random=False))
 def test_upserts_and_deletes_with_the_patches_after_them_come_to_one_state_in_any_order(
-    history: list[tuple[str, str, int, int]], chance: Random
+    history: list[tuple[str, str, int, int]], rng: Random
 ) -> None:
     """Patches that come before there is an item are tried again later, so these come last here."""
     events = [event_of(step) for step in history]
     in_order = folded(events)
-    chance.shuffle(events)
+    rng.shuffle(events)
     events.sort(key=lambda event: "patched" in event.body.schema_)
-    cut = chance.randrange(len(events) + 1)
+    cut = rng.randrange(len(events) + 1)
     batches = [batch for batch in (events[:cut], events[cut:]) if batch]
     state = folded(*batches)
     assert (state.base, state.live, state.digest) == (in_order.base, in_order.live, in_order.digest)

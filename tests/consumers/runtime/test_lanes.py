@@ -55,7 +55,7 @@ class RecordingHandler:
 
 @pytest.fixture
 def make_lanes(kafka: KafkaSettings) -> Iterator[Callable[..., Lanes]]:
-    """Makes lanes whose retry topics wait as long as they are told."""
+    """Makes lanes with the given delays of their retry topics."""
     with ExitStack() as stack:
         sink = stack.enter_context(closing(EventSink(kafka)))
 

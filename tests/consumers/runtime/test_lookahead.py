@@ -79,7 +79,7 @@ class RecordingHandler:
 
 
 def look_until(ahead: LookAhead, handler_log: RecordingHandler, upcoming: list[Record], times: int) -> None:
-    """Look at what comes next until so many times something was got ready."""
+    """Submit the next records until `prepare` was called so many times."""
 
     def enough() -> bool:
         ahead.submit(lambda: upcoming)
@@ -170,7 +170,7 @@ def test_a_worker_looks_ahead_while_its_hands_are_busy(kafka: KafkaSettings) -> 
 
 
 def test_nothing_is_got_ready_beside_records_that_may_have_killed_the_worker(tmp_path: Path) -> None:
-    """What comes next may be what did, and is noted nowhere while it is looked at."""
+    """A record that crashes the look-ahead may be any of the next ones; the ledger does not list them meanwhile."""
     suspects, others, ledger = records(0, 1), records(2, 3), tmp_path / "attempts"
     with suppress(KeyboardInterrupt), CrashLedger(ledger).in_progress(suspects):
         raise KeyboardInterrupt  # as at a death the note stays

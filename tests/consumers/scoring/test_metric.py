@@ -1,4 +1,4 @@
-"""The metric of a collection: what it suppresses, and what becomes of it in a note."""
+"""The metric of a collection: the directions that it suppresses, and its stored form."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Verified hits: packages that look alike as a whole are told apart by their keypoints."""
+"""Verified hits: keypoints distinguish packages that look alike as a whole."""
 
 from collections.abc import Callable
 from functools import partial
@@ -43,7 +43,7 @@ def calibrator(shard: Shard, embedder: ImageEmbedder) -> Calibrator:
 def ask(
     shard: Shard, pipeline: ImagePipeline, calibrator: Calibrator, outbox: Outbox, pictures: list[bytes]
 ) -> Ask:
-    """Searches over thirty packages, once the collection has found out what its keypoints are worth."""
+    """Searches over thirty packages, after the collection has measured the value of its keypoints."""
     indexer = ItemIndexer(pipeline, shard, enrichers_of(shard, calibrator), OutcomePublisher(outbox))
     items = [
         ItemUpserted(item_id=f"p{number}", revision=1, images=(InlineImage(data=data),))

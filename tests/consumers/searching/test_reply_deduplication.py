@@ -12,7 +12,7 @@ STARTED_MS = 1_714_564_800_000
 
 
 class Results:
-    """What has been answered, by topic; `away` for so many questions."""
+    """The answered requests by topic; the first `away` reads raise Unavailable."""
 
     def __init__(self, *, away: int = 0, **names: set[str]) -> None:
         self._names = {topic.replace("_", "."): found for topic, found in names.items()}

@@ -1,4 +1,4 @@
-"""What a request can ask for besides a picture: pages, groups, variety, boosts, reasons, more or less like this."""
+"""The options of a search: pages, groups, diversity, boosts, explanations, `like` and `unlike`."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

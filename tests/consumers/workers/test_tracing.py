@@ -67,7 +67,7 @@ def collector() -> Iterator[tuple[TraceSettings, list[Span]]]:
 
 
 def run(cause: Event, outcome: Event, topic: str, share: float = 1.0) -> tuple[list[Span], Event]:
-    """What is told of an event that came to an outcome, and the outcome as it was sent."""
+    """The exported spans of an event with an outcome, and the sent outcome."""
     sent = RecordingSink()
     with collector() as (settings, spans):
         settings.share = share

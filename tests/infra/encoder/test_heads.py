@@ -12,11 +12,11 @@ from infra.encoder.heads import Examples, Recipe, supervised_contrast, train_hea
 
 def planted(seed: int = 0, pictures: int = 240, size: int = 24) -> Examples:
     """Features whose two last dimensions, the quietest, tell four labels apart; the others mean nothing."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     labels = np.arange(pictures) % 4
-    rows = chance.normal(size=(pictures, size))
+    rows = rng.normal(size=(pictures, size))
     rows[:, -2:] = 0.4 * np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])[labels] + 0.1 * rows[:, -2:]
-    views = rows[:, None] + 0.02 * chance.normal(size=(pictures, 2, size))
+    views = rows[:, None] + 0.02 * rng.normal(size=(pictures, 2, size))
     return Examples(
         views.astype(np.float16), np.zeros(pictures, bool), labels.astype(np.int64), np.zeros((2, size), np.float32)
     )

@@ -44,8 +44,8 @@ def as_jpeg_xl(jpeg: bytes) -> bytes:
 
 def photo(width: int = 96, height: int = 80, seed: int = 7) -> Image.Image:
     """A picture with shapes in soft colours."""
-    chance = np.random.default_rng(seed)
-    pixels = chance.integers(0, 255, (max(height // 8, 2), max(width // 8, 2), 3), np.uint8)
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 255, (max(height // 8, 2), max(width // 8, 2), 3), np.uint8)
     return Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
 
 

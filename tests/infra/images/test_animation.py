@@ -23,7 +23,7 @@ def plain(colour: str | tuple[int, ...] = "black") -> Image.Image:
 
 
 def red(mode: str = "RGB") -> Image.Image:
-    """Red beside black."""
+    """Red at the left, black at the right."""
     image = Image.new("RGB", (64, 48), "black")
     image.paste(RED, (0, 0, 32, 48))
     return image.convert(mode)

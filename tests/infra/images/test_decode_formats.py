@@ -28,7 +28,7 @@ GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 
 
 def halves(left: float | Sequence[int], right: float | Sequence[int], mode: str = "RGB") -> Image.Image:
-    """40 x 40, one colour beside the other."""
+    """40 x 40, one colour at the left, the other at the right."""
     pixels = np.repeat(np.array([[left] * 20 + [right] * 20], np.uint8), 40, axis=0)
     return Image.fromarray(pixels, mode)
 

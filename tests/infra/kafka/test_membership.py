@@ -100,7 +100,7 @@ def test_of_two_workers_with_one_name_one_ends_and_is_told_the_remedy(member: Ka
 
 
 def poll_both(first: EventSource, second: EventSource) -> None:
-    """Have two members take what comes, until one cannot."""
+    """Have two members poll until one raises."""
     until = time.monotonic() + REJOIN_INTERVAL_SECONDS + WAIT_SECONDS
     while time.monotonic() < until:
         first.poll_batch(1, 0, 0.05)

@@ -27,7 +27,7 @@ from tests.kafka.apache import ApacheNode, apache_node
 
 @pytest.fixture(scope="module")
 def node(kafka_server: str | None) -> Iterator[ApacheNode]:
-    """Apache Kafka with users, and ACLs that allow nobody anything."""
+    """Apache Kafka with users, and without any ACL."""
     if kafka_server is None:
         pytest.skip("users and ACLs are Apache Kafka's: `make conformance` runs this")
     with apache_node(USERS) as node:
@@ -153,7 +153,7 @@ def test_what_a_producers_client_reports_is_told_with_what_its_consumer_does(nod
 
 
 def test_a_topic_that_exists_and_may_not_be_written_to_takes_no_answers(node: ApacheNode) -> None:
-    """Whoever asks names the topic of the answer: a worker that tried would end, and its successor too."""
+    """A request names the topic of its answer. A worker that ended at a refusal would end again after a restart."""
     prefix, theirs, ours = "reply.", "search.results.theirs", "search.results.ours"
     grant(node, KafkaUser.TOPICS, prefix=prefix)
     create_topics(kafka_of(node, KafkaUser.TOPICS, prefix=prefix), all_topics())

@@ -1,4 +1,4 @@
-"""Redaction: what is secret is masked however it is quoted, and what is not stays readable."""
+"""Redaction: secrets are masked in any quoting, and other text stays readable."""
 
 import os
 import subprocess

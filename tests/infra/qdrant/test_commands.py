@@ -57,7 +57,7 @@ def opens(client: EmbeddedIndex) -> bool:
 
 
 def run(*words: object) -> Result:
-    """What a command of `lookstream index` comes to."""
+    """The result of a command of `lookstream index`."""
     return CliRunner().invoke(app, ["index", *(str(word) for word in words)])
 
 

@@ -60,7 +60,7 @@ def table() -> ChangeReader:
 def read_items(
     table: ChangeReader, *values: bytes | None, key: bytes | None = None, time: RecordTime | None = None
 ) -> list[object]:
-    """What becomes of the records of one partition, one after the other."""
+    """The results of the records of one partition, one after the other."""
     history, found = PartitionHistory(), list[object]()
     for line, value in enumerate(values):
         parsed = parse_change(value, key, line, time or RecordTime())

@@ -1,4 +1,4 @@
-"""JSON feeds: lines, arrays, objects around arrays, and what comes after an error."""
+"""JSON feeds: lines, arrays, objects around arrays, and the values after an error."""
 
 import json
 import time

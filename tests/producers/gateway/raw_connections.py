@@ -29,11 +29,11 @@ def open_connections(
 @contextmanager
 def drip_continuously(lines: Sequence[socket.socket], letters: bytes) -> Iterator[None]:
     """Send a byte on each open connection, again and again."""
-    over = Event()
+    stop = Event()
 
     def drip() -> None:
         turn = 0
-        while not over.wait(DRIP_SECONDS):
+        while not stop.wait(DRIP_SECONDS):
             turn += 1
             for line in lines:
                 with suppress(OSError):
@@ -44,7 +44,7 @@ def drip_continuously(lines: Sequence[socket.socket], letters: bytes) -> Iterato
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 

@@ -153,7 +153,7 @@ def test_a_requests_trace_is_known_where_its_events_are_sent(
         return {"type": "http.request"}
 
     async def send(_message: Message) -> None:
-        """Nobody listens."""
+        """Discard the message."""
 
     asyncio.run(TracingMiddleware(app)({"type": "http", "headers": headers}, receive, send))
     assert statuses == [noted]

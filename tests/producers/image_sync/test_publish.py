@@ -120,7 +120,7 @@ def test_one_run_says_which_files_did_not_stop_changing(
     now = datetime.now(UTC)
 
     def later() -> datetime:
-        """Five seconds after the last time, in which somebody has written a little more."""
+        """A clock that advances five seconds at each call, while the file grows."""
         nonlocal now
         now += timedelta(seconds=5)
         with (folder / "a.png").open("ab") as file:

@@ -41,7 +41,7 @@ def test_a_tally_is_shown_as_it_grows_on_a_terminal_and_nowhere_else() -> None:
 
 @pytest.fixture
 def sink() -> Iterator[EventSink]:
-    """A sink whose broker is not there: what it takes stays in its queue."""
+    """A sink without a broker: events stay in its queue."""
     opened = EventSink(KafkaSettings(bootstrap="127.0.0.1:1", record_bytes=100_000))
     yield opened
     opened.drop()

@@ -48,7 +48,7 @@ COLOURS = {"red": "#cc2222", "green": "#228833", "blue": "#2255cc"}
 class Shared:
     """One engine for many clients and threads: a call at a time, and nobody closes it.
 
-    A collection that is not there is told of as a server does, by one that has nothing.
+    For a missing collection it raises the error of a server.
     """
 
     def __init__(self, empty: QdrantClient) -> None:

@@ -66,7 +66,7 @@ def index(address: Address) -> Iterator[EmbeddedIndex]:
 
 
 def say(address: Address, data: bytes) -> bytes:
-    """Send bytes to the engine and hang up; what it says."""
+    """Send bytes to the engine and close the connection; its answer."""
     with socket.socket(socket.AF_UNIX) as stream:
         stream.settimeout(PATIENCE)
         stream.connect(str(address))
