@@ -25,7 +25,7 @@ from consumers.quality.evaluation.corruptions import corrupt
 from consumers.quality.evaluation.embedding_store import EmbeddingStore
 from consumers.quality.evaluation.estimate_table import estimate_table, format_difference, format_estimate
 from consumers.quality.evaluation.ground_truth import SIMILAR, WEIGHTINGS, GroundTruth, answerable_queries
-from consumers.quality.evaluation.in_process import InProcessSystem, fetch_inline
+from consumers.quality.evaluation.in_process import InProcessSystem, chunks, fetch_inline
 from consumers.quality.evaluation.labelled_dataset import LabelColumns, parse_source, read_rows, sample
 from consumers.quality.evaluation.ranking_metrics import per_query
 from consumers.quality.evaluation.run import EvaluationSetup
@@ -54,6 +54,8 @@ MEASURES = ("recall@1", "recall@5", "precision@10", "mAP@10")
 CORRUPTED: Mapping[str, str] = {"grey": "grey", "blurred": "blur sigma 3", "dark": "brightness .4"}
 """How queries are searched, beside as they are, and the corruption that makes them so."""
 CLEAN = "as they are"
+CHUNK = 64
+"""Pictures that are embedded together."""
 
 
 @dataclass(frozen=True)
@@ -183,10 +185,17 @@ def ablate(settings: Settings, options: SetupOptions, truth: GroundTruth) -> Abl
 def parts_of(
     setup: EvaluationSetup, questions: Mapping[str, Sequence[SearchQuestion]]
 ) -> tuple[InProcessSystem, EmbeddingStore]:
-    """The system and the store of a setup, after the system has calibrated itself."""
+    """The system and the store of a setup, after the system has calibrated itself.
+
+    The store has the looks of all questions then: keypoints that it stores are rounded, so that a search with a new
+    look may differ from the next one.
+    """
     assert isinstance(setup.system, InProcessSystem)
     assert setup.store is not None
     calibrate(setup.system, questions[CLEAN][0])
+    for some in questions.values():
+        for batch in chunks(some, CHUNK):
+            setup.store.embed([question.picture() for question in batch])
     return setup.system, setup.store
 
 

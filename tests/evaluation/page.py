@@ -116,8 +116,9 @@ def _head(found: Mapping[str, SetResult]) -> Iterator[str]:
     yield "# How good it is\n"
     yield f"Written by `make evaluate` on {first.at[:10]}: encoder `{first.encoder}`; {machine}; {versions}."
     yield "Queries are searched for among the pictures of a catalogue, without use of the queries' labels."
-    yield "Intervals are 95 % bootstrap intervals over queries.\n"
-    yield f"A set with {MARK} is one on which choices were made. Its figures are better than those on other"
+    yield "Searches have the intent `similar`, which is the default, if no other one is named. Intervals are 95 %"
+    yield "bootstrap intervals over queries.\n"
+    yield f"A set with {MARK} is one on which choices were made. Its figures may be better than those on other"
     yield "pictures, by an amount that is not known: read them together with those of sets without a mark.\n"
     for name, result in found.items():
         yield f"- {marked(name, result)}: {result.choices or 'no choice was made on it'}."

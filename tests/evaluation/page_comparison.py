@@ -65,7 +65,10 @@ def _coverage(found: Mapping[str, SetResult]) -> Iterator[str]:
         for name, result in found.items()
         if result.figures.coverage and (scores := result.figures.coverage.scores)
     ]  # fmt: skip
-    yield from table(("set", "flagged, kind absent", "flagged, kind there", "ROC AUC", "at a tenth"), rows)
+    if rows:
+        yield from table(("set", "flagged, kind absent", "flagged, kind there", "ROC AUC", "at a tenth"), rows)
+    else:
+        yield "No answer has a coverage."
 
 
 def _corruptions(found: Mapping[str, SetResult]) -> Iterator[str]:
@@ -89,7 +92,8 @@ def _unknown(found: Mapping[str, SetResult]) -> Iterator[str]:
         yield f"- Whether a query's kind is there, for {', '.join(uncovered)}: the answers have no `coverage`."
     unchecked = [name for name, one in found.items() if ITEM not in one.figures.calibration]
     if unchecked:
-        yield f"- Whether `same_item` is true, for {', '.join(unchecked)}: the labels do not name single items."
+        yield f"- Whether `same_item` is true, for {', '.join(unchecked)}: no answer states it, or the labels"
+        yield "  do not name single items."
     largest = max(result.figures.counts.catalogue for result in found.values())
     yield "- How often the very item is in a catalogue at all: every query here has a correct picture in it."
     yield f"- How the figures change with the size of a catalogue: the largest one here has {largest:,} pictures."

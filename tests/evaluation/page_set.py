@@ -90,7 +90,7 @@ def _robustness(found: Robustness) -> Iterator[str]:
 
 def negative(value: Estimate) -> Estimate:
     """The estimate of the opposite: a loss as a change."""
-    return Estimate(-value.value, -value.high, -value.low)
+    return Estimate(0 - value.value, 0 - value.high, 0 - value.low)
 
 
 def text(value: Estimate) -> str:
