@@ -113,7 +113,6 @@ BANNED_WORDS = {
 """Words that no name contains. A name is the field's word for a thing; only a test function is a sentence."""
 FIXED_NAMES = {
     ("consumers/indexing/backfill.py", "seen"),  # key of the note about a backfill that an index holds
-    ("consumers/quality/evaluation/claim_checks.py", "kept"),  # JSON key of an evaluation's result
     ("consumers/quality/fitting/fit.py", "seen"),  # JSON key of the report of `lookstream fit`
     ("infra/qdrant/contract.py", "wanted"),  # JSON key of `lookstream index status` and of the engine's protocol
     ("producers/demo/figures.py", "kept"),  # JSON key of the figures of `lookstream demo`

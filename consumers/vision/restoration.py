@@ -96,7 +96,8 @@ def _central_square(image: Image.Image) -> Floats:
     grey = image.convert("L").resize(
         (SIDE, SIDE), Resampling.LANCZOS, (left, top, left + side, top + side), reducing_gap=2.0
     )
-    return np.asarray(grey, np.float32) / 255
+    pixels: Floats = np.asarray(grey, np.float32) / np.float32(255)
+    return pixels
 
 
 def fit_spectrum(grey: Floats) -> PowerSpectrum:

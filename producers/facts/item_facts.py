@@ -44,6 +44,8 @@ UNSAFE_LABEL = "adult"
 LONGEST_CACHED = 500
 """Characters of a text whose result is cached, so that the cache stays small."""
 LABEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+PATH_SEPARATOR = re.compile(r"[>»\u203a→]|\s\|\s")
+"""Separators of category paths: Google's `>` and what shops write for it, and Heureka's ` | `."""
 
 
 class FactReader:
@@ -138,8 +140,8 @@ def _read_category(facts: Facts, cell: Json) -> str | None:
 
 @lru_cache(maxsize=4_096)
 def _category_path(text: str) -> tuple[str, str | None]:
-    """The last part of Google's notation `Clothing > Shoes > Boots`, and the whole path if it has several."""
-    parts = [part.strip() for part in text.replace("&gt;", ">").split(">") if part.strip()]
+    """The last part of a path as `Clothing > Shoes > Boots`, and the whole path if it has several parts."""
+    parts = [part.strip() for part in PATH_SEPARATOR.split(text.replace("&gt;", ">")) if part.strip()]
     return (parts[-1] if parts else ""), (" > ".join(parts) if len(parts) > 1 else None)
 
 

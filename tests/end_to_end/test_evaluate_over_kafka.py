@@ -30,10 +30,11 @@ def write_labels(discs: Path) -> Path:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "label", "category", "side"))
-        for picture in sorted(discs.glob("*.png")):
+        for number, picture in enumerate(sorted(discs.glob("*.png"))):
             (discs / f"copy-{picture.name}").write_bytes(picture.read_bytes())
-            writer.writerow((picture.name, picture.stem, "discs", "catalogue"))
-            writer.writerow((f"copy-{picture.name}", picture.stem, "discs", "queries"))
+            category = ("discs", "more discs")[number % 2]
+            writer.writerow((picture.name, picture.stem, category, "catalogue"))
+            writer.writerow((f"copy-{picture.name}", picture.stem, category, "queries"))
     return path
 
 
@@ -47,6 +48,7 @@ def test_a_running_system_is_evaluated_and_left_as_it_was(system: System, discs:
     assert figures["weightings"]["similar"]["metrics"]["recall@1"]["value"] == 1
     assert figures["robustness"]["drops"]["EXIF turn"]["recall@1"]["value"] == 0
     assert figures["engine_recall"] is None
+    assert figures["coverage"]["queries"] == 5
     for one in figures["filtered"].values():
         assert one["hits"] == one["satisfying"] > 0
     system.wait_for(lambda: live_points(system) == 0, "what was put in to be removed")

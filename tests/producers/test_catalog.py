@@ -177,6 +177,20 @@ def test_a_fact_that_cannot_be_read_is_left_out_and_named(cells: dict[str, objec
     assert [each for each in item.left_out if each.startswith(note)], item.left_out
 
 
+@pytest.mark.parametrize("separator", [" > ", ">", " | ", " » ", "\u203a", " → ", " &gt; "])
+def test_the_category_is_the_last_part_of_its_path(separator: str) -> None:
+    event = read_row(product_type=separator.join(("Clothing", "Shoes", "Boots"))).event
+    assert isinstance(event, ItemUpserted)
+    assert (event.category, event.attributes) == ("Boots", {"product_type": "Clothing > Shoes > Boots"})
+
+
+@pytest.mark.parametrize("name", ["Boots", "Boots|Shoes", "Tees / Tops", "A - B"])
+def test_a_category_without_a_path_is_taken_whole(name: str) -> None:
+    event = read_row(product_type=name).event
+    assert isinstance(event, ItemUpserted)
+    assert (event.category, event.attributes) == (name, {})
+
+
 @pytest.mark.parametrize(
     ("cells", "field", "value", "note"),
     [

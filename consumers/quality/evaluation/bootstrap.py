@@ -1,6 +1,6 @@
-"""Bootstrap: percentile intervals for means over queries, of one run or of the difference of two runs."""
+"""Bootstrap: 95 % intervals by queries drawn with replacement, for means, differences and other statistics."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ CHUNK = 200
 """Resamples per chunk, which limits the size of their counts, [CHUNK, Q]."""
 TAILS = (2.5, 97.5)
 """Percentiles that bound 95 % of resampled means (Efron, Tibshirani, An Introduction to the Bootstrap, 1993)."""
+
+Statistic = Callable[[Doubles], Doubles]
+"""Function from how often each query was drawn, [R, Q], to the values of M statistics in each resample, [R, M]."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ def estimates(values: Mapping[str, Doubles], seed: int) -> dict[str, Estimate]:
     table = np.stack(list(values.values()), axis=1) if values else np.empty((0, 0))
     if len(table) == 0:
         raise ValueError("nothing to estimate: there are no queries")
-    low, high = np.percentile(_resampled_means(table, seed), TAILS, axis=0)
+    low, high = np.percentile(resample(lambda drawn: drawn @ table / len(table), len(table), seed), TAILS, axis=0)
     rows = zip(values, table.mean(axis=0), low, high, strict=True)
     return {name: Estimate(float(mean), float(lower), float(upper)) for name, mean, lower, upper in rows}
 
@@ -50,9 +53,9 @@ def differences(values: Mapping[str, Doubles], baseline: Mapping[str, Doubles], 
     return estimates({name: own - baseline[name] for name, own in values.items() if name in baseline}, seed)
 
 
-def _resampled_means(table: Doubles, seed: int) -> Doubles:
-    """Means over queries drawn with replacement, [RESAMPLES, measures]."""
-    rng, queries = np.random.default_rng(seed), len(table)
+def resample(statistic: Statistic, queries: int, seed: int) -> Doubles:
+    """The statistics of queries drawn with replacement, [RESAMPLES, M]."""
+    rng = np.random.default_rng(seed)
     probabilities = np.full(queries, 1 / queries)
-    means = [rng.multinomial(queries, probabilities, CHUNK) @ table / queries for _ in range(RESAMPLES // CHUNK)]
-    return np.concatenate(means)
+    chunks = (rng.multinomial(queries, probabilities, CHUNK).astype(np.float64) for _ in range(RESAMPLES // CHUNK))
+    return np.concatenate([statistic(drawn) for drawn in chunks])

@@ -1,15 +1,11 @@
-"""Claim checks: measures the reliability of confidence values, of `no_match`, and of predicted categories."""
+"""Claim checks: how often `no_match` of strict searches, and predicted categories, are right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from consumers.quality.evaluation.bootstrap import Estimate
-from consumers.quality.evaluation.calibration_error import Reliability, reliability
 from consumers.quality.evaluation.ground_truth import SIMILAR, WEIGHTINGS, GroundTruth
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
-from consumers.quality.evaluation.ranking_metrics import Relevance
 from consumers.quality.evaluation.retrieval_scores import Results, share
 from consumers.quality.evaluation.system_under_test import (
     SearchQuestion,
@@ -20,27 +16,19 @@ from consumers.quality.evaluation.system_under_test import (
 )
 from infra.config.errors import BadInput
 from schemas.outcomes import ItemIndexed, ItemOutcome
-from schemas.results import Hit, SearchResult
-
-
-@dataclass(frozen=True)
-class CalibrationCheck:
-    """The reliability of confidence values, of first hits and of all hits."""
-
-    top: Reliability
-    all: Reliability
+from schemas.results import SearchResult
 
 
 @dataclass(frozen=True)
 class StrictCheck:
     """How many strict searches return hits, and how many of these hits are correct.
 
-    `kept` is the share of queries with hits, `precision` the share of all hits that is correct, and `first` the
-    share of first hits that is correct. The last two are None when no query has hits.
+    `answer_rate` is the share of queries with hits, `precision` the share of all hits that is correct, and `first`
+    the share of first hits that is correct. The last two are None when no query has hits.
     """
 
     queries: int
-    kept: Estimate
+    answer_rate: Estimate
     first: Estimate | None
     precision: Estimate | None
 
@@ -51,46 +39,22 @@ class OffTopicCheck:
 
     queries: int
     unreadable: int
-    rejected: Estimate
+    rejection_rate: Estimate
 
 
 @dataclass(frozen=True)
 class CategoryCheck:
-    """Predicted categories. `written`: the share of items without a category for which one is predicted. `right`:
-    the share of these predictions that is correct. `first`: the share of searches whose likeliest category is
-    correct. The last two are None when nothing was predicted."""
+    """Predicted categories.
+
+    `prediction_rate` is the share of items without a category for which one is predicted, `accuracy` the share of
+    these predictions that is correct, and `search_accuracy` the share of searches whose likeliest category is
+    correct. The last two are None when nothing was predicted.
+    """
 
     items: int
-    written: Estimate
-    right: Estimate | None
-    first: Estimate | None
-
-
-def confidence_of(hit: Hit) -> float:
-    """Return the confidence of a hit's category."""
-    return hit.confidence
-
-
-def calibration(
-    relevance: Relevance, results: Results, confidence: Callable[[Hit], float] = confidence_of
-) -> CalibrationCheck | None:
-    """Compare a confidence with relevance; None when results have no confidence (the index is not calibrated)."""
-    calibrated = [n for n, result in enumerate(results) if result.threshold is not None and result.hits]
-    if not calibrated:
-        return None
-    ranked = [
-        [(confidence(hit), bool(relevance.right[n, k])) for k, hit in enumerate(results[n].hits)]
-        for n in calibrated
-    ]
-    return CalibrationCheck(
-        _reliability([hits[0] for hits in ranked]), _reliability([hit for hits in ranked for hit in hits])
-    )
-
-
-def _reliability(pairs: Sequence[tuple[float, bool]]) -> Reliability:
-    return reliability(
-        np.array([confidence for confidence, _ in pairs]), np.array([correct for _, correct in pairs])
-    )
+    prediction_rate: Estimate
+    accuracy: Estimate | None
+    search_accuracy: Estimate | None
 
 
 def strict(truth: GroundTruth, system: SystemUnderTest, track: TrackProgress) -> StrictCheck:

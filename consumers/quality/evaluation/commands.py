@@ -47,7 +47,9 @@ class EvaluateOptions:
         Path | None,
         typer.Option(help="Folder that the tables' paths start from; else each table's own.", show_default=False),
     ] = None
-    label: Annotated[str, typer.Option(help="Column that says what is right.")] = "label"
+    label: Annotated[
+        str, typer.Option(help="Column of the label: pictures with the same one are correct hits.")
+    ] = "label"
     category: Annotated[
         str | None, typer.Option(help="Column of the category; `category` where there is one.", show_default=False)
     ] = None
@@ -77,13 +79,24 @@ class EvaluateOptions:
         ),
     ] = 0
     robustness: Annotated[int, typer.Option(min=0, help="Queries that are corrupted; 0: none.")] = 100
+    coverage: Annotated[
+        int, typer.Option(min=0, help="Queries whose category is taken out of the catalogue; 0: none.")
+    ] = 300
     against: Annotated[
         Path | None,
         typer.Option(help="A result of --json to compare with; a regression ends with 1.", show_default=False),
     ] = None
+    gate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|default",
+            help="Compare calibration errors with limits in a JSON file, or with .05; a larger one ends with 1.",
+            show_default=False,
+        ),
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output.")] = False
     sheet: Annotated[
-        Path | None, typer.Option(help="Write the worst_failures failures to this PNG file.", show_default=False)
+        Path | None, typer.Option(help="Draw the 20 worst failures to this PNG file.", show_default=False)
     ] = None
     run: Annotated[
         Path | None, typer.Option(help="Write the hits to this file, as a run of TREC.", show_default=False)
@@ -106,22 +119,30 @@ def evaluate(options: EvaluateOptions) -> None:
     from rich.console import Console
 
     from consumers.quality.evaluation.evaluation_files import check_outputs, read_input, write_outputs
+    from consumers.quality.evaluation.quality_gate import check_gate, read_limits
     from consumers.quality.evaluation.regression import compare, read_baseline
-    from consumers.quality.evaluation.report import print_comparison, print_result
+    from consumers.quality.evaluation.report import print_comparison, print_gate, print_result
     from consumers.quality.evaluation.results import as_json
 
     console = Console(stderr=options.json, highlight=False)
     check_outputs(options)
     earlier = read_baseline(options.against) if options.against else None
+    limits = read_limits(options.gate) if options.gate else None
     output = _run_evaluation(options, read_input(options))
     print_result(output.figures, console)
     if options.json:
         sys.stdout.write(as_json(output.figures))
     write_outputs(options, output)
+    failed = False
+    if limits is not None:
+        checks = check_gate(output.figures, limits)
+        print_gate(checks, console)
+        failed = any(check.is_exceeded for check in checks)
     if earlier is not None:
         comparison = compare(output.figures, earlier)
         print_comparison(comparison, console)
-        sys.exit(FAILED if comparison.regressions else 0)
+        failed = failed or bool(comparison.regressions)
+    sys.exit(FAILED if failed else 0)
 
 
 def _run_evaluation(options: EvaluateOptions, data: "EvaluationInput") -> "EvaluationOutput":

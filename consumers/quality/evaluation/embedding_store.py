@@ -3,7 +3,7 @@
 import base64
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -67,9 +67,10 @@ class EmbeddingStore:
         looks = self.embedder.embed(list(missing.values()), (), options) if missing else ()
         computed = dict(zip(missing, looks, strict=True))
         self._save({digest: look for digest, look in computed.items() if isinstance(look, Look)})
-        return [(cached | computed)[digest] for digest in digests]
+        stored = dict(self._load(missing))  # as a later run reads them: positions of keypoints are rounded
+        return [(cached | computed | stored)[digest] for digest in digests]
 
-    def _load(self, digests: Sequence[str]) -> Iterator[tuple[str, Look]]:
+    def _load(self, digests: Iterable[str]) -> Iterator[tuple[str, Look]]:
         for digest in set(digests):
             query = "SELECT vector, facts FROM looks WHERE recipe = ? AND picture = ?"
             row = self.database.execute(query, (self.cache_key, digest)).fetchone()

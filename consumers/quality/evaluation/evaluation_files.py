@@ -47,8 +47,8 @@ def read_input(options: "EvaluateOptions") -> EvaluationInput:
         data = EvaluationInput(catalogue, queries, same=columns.same)
     off_topic = _read_table(options, options.off_topic, LabelColumns(None), None) if options.off_topic else ()
     return replace(
-        data, off_topic_images=off_topic, robustness=options.robustness, seed=options.seed,
-        rank_depth=PAGE if options.run else 0,
+        data, off_topic_images=off_topic, robustness=options.robustness, coverage=options.coverage,
+        seed=options.seed, rank_depth=PAGE if options.run else 0,
     )  # fmt: skip
 
 

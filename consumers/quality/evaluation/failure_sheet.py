@@ -1,4 +1,4 @@
-"""Failure sheet: draws the worst failures: the query, its wrong first hit, and a relevant picture."""
+"""Failure sheet: draws the worst failures: query, first hit with its confidences, and what would be correct."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,14 @@ from consumers.quality.evaluation.retrieval_scores import Results
 from consumers.quality.evaluation.system_under_test import catalogue_position
 from infra.images.decode import DecodeLimits, decode
 from schemas.failures import Rejected
+from schemas.results import Hit
 
-MAX_FAILURES = 24
+MAX_FAILURES = 20
 """The number of failures on a sheet, few enough for people to look at all of them."""
-COLUMNS = 3
-SIDE, MARGIN, GAP, LINE = 168, 24, 12, 20
-TITLES = ("asked", "came first", "would have been right")
+COLUMNS, LINES = 2, 3
+"""Failures in a row of the sheet, and lines of text below a picture."""
+SIDE, MARGIN, GAP, LINE = 210, 24, 12, 20
+TITLES = ("query", "first hit", "correct would have been")
 BACKGROUND, CARD, DARK, GREY, RED, GREEN = "#eef1f5", "#ffffff", "#17202e", "#687386", "#b42318", "#1a7f4b"
 
 CellPosition = tuple[int, int]
@@ -27,14 +29,38 @@ CellPosition = tuple[int, int]
 class SearchFailure:
     """A query with a wrong first hit; `rank`, from 1, is that of the first relevant hit, None when there is none.
 
-    `relevant` is the picture of that hit, or else another relevant picture; `score` is that of the first hit.
+    `relevant` is the picture of that hit, or else another relevant picture. `hits` are those of the first picture
+    and, if it was found, of the relevant one; `coverage` is that of the answer.
     """
 
     query: LabelledImage
     first: LabelledImage
     relevant: LabelledImage
-    score: float
+    hits: tuple[Hit, ...]
     rank: int | None
+    coverage: float | None = None
+
+    def captions(self) -> tuple[tuple[str, ...], ...]:
+        """The lines of text below each picture, as TITLES has them."""
+        coverage = "unknown" if self.coverage is None else f"{self.coverage:.0%}"
+        rank = "not among the hits" if self.rank is None else f"hit {self.rank}"
+        first, *found = map(_confidences, self.hits)
+        return (
+            (_name(self.query), f"coverage {coverage}"),
+            (_name(self.first), f"score {self.hits[0].score:.2f}", first),
+            (_name(self.relevant), rank, *found),
+        )
+
+
+def _name(row: LabelledImage) -> str:
+    """What a picture shows, and its category if that says more."""
+    category = f" ({row.category})" if row.category not in ("", row.label) else ""
+    return (row.label or row.image) + category
+
+
+def _confidences(hit: Hit) -> str:
+    item = "" if hit.same_item is None else f", same item {hit.same_item:.0%}"
+    return f"confidence {hit.confidence:.0%}{item}"
 
 
 def worst_failures(
@@ -46,7 +72,7 @@ def worst_failures(
         for n, row in enumerate(truth.queries)
         if results[n].hits and relevance.relevant[n] and not relevance.right[n, 0]
     ]
-    return sorted(failures, key=lambda failure: (failure.rank is not None, -failure.score))[:limit]
+    return sorted(failures, key=lambda failure: (failure.rank is not None, -failure.hits[0].score))[:limit]
 
 
 def _failure(
@@ -57,7 +83,8 @@ def _failure(
     position = int(truth.qrels_of(row)[0][0]) if rank is None else catalogue_position(hits[rank - 1].item_id)
     relevant = truth.catalogue[position]
     first = truth.catalogue[catalogue_position(hits[0].item_id)]
-    return SearchFailure(row, first, relevant, hits[0].score, rank)
+    named = hits[:1] if rank is None else (hits[0], hits[rank - 1])
+    return SearchFailure(row, first, relevant, named, rank, results[n].coverage)
 
 
 def draw_failures(failures: Sequence[SearchFailure]) -> Image.Image:
@@ -70,7 +97,7 @@ def draw_failures(failures: Sequence[SearchFailure]) -> Image.Image:
         for n, title in enumerate(TITLES):
             draw.text((_left(column) + n * (SIDE + GAP), MARGIN - 6), title, GREY, ImageFont.load_default(13))
     if not failures:
-        draw.text((MARGIN, MARGIN), "no failures: every first hit is right", DARK, ImageFont.load_default(15))
+        draw.text((MARGIN, MARGIN), "no failures: every first hit is correct", DARK, ImageFont.load_default(15))
     for n, failure in enumerate(failures):
         _draw_failure(page, draw, failure, (_left(n % COLUMNS), MARGIN + LINE + n // COLUMNS * (_height() + GAP)))
     return page
@@ -79,15 +106,16 @@ def draw_failures(failures: Sequence[SearchFailure]) -> Image.Image:
 def _draw_failure(
     page: Image.Image, draw: ImageDraw.ImageDraw, failure: SearchFailure, position: CellPosition
 ) -> None:
-    rank = "not found" if failure.rank is None else f"came {failure.rank}."
-    pictures = (failure.query, failure.first, failure.relevant)
-    query, first, relevant = (row.label or row.image for row in pictures)
-    captions = (query, f"{failure.score:.2f} {first}", f"{rank} {relevant}")
-    for n, (row, caption, colour) in enumerate(zip(pictures, captions, (DARK, RED, GREEN), strict=True)):
+    pictures = zip(
+        (failure.query, failure.first, failure.relevant), failure.captions(), (DARK, RED, GREEN), strict=True
+    )
+    for n, (row, lines, colour) in enumerate(pictures):
         left, top = position[0] + n * (SIDE + GAP), position[1]
         draw.rectangle((left, top, left + SIDE, top + SIDE), fill=CARD)
         _paste(page, row.read(), (left, top))
-        draw.text((left, top + SIDE + 4), _truncate(caption), colour, ImageFont.load_default(13))
+        for line, text in enumerate(lines):
+            place = left, top + SIDE + 4 + line * LINE
+            draw.text(place, _truncate(text), GREY if line else colour, ImageFont.load_default(13))
 
 
 def _paste(page: Image.Image, picture: bytes, position: CellPosition) -> None:
@@ -111,7 +139,7 @@ def _width() -> int:
 
 
 def _height() -> int:
-    return SIDE + LINE + 4
+    return SIDE + LINES * LINE + 4
 
 
 def _left(column: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import look_size
 from infra.config.errors import BadInput
 from infra.kafka import OutgoingRecord
+from infra.qdrant.contract import Index
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected
 from schemas.items import ImageRef, InlineImage, ItemUpserted
@@ -67,7 +68,12 @@ class InProcessSystem:
     searches: SearchHandler
     confidence: Calibrator
     outbox: Outbox
+    index: Index
     tenant: str = TENANT
+
+    def for_tenant(self, name: str) -> "InProcessSystem":
+        """The same jobs and index, for another tenant."""
+        return replace(self, tenant=f"{self.tenant}-{name}")
 
     def put(self, items: Iterable[ItemUpserted]) -> Iterator[ItemOutcome]:
         """Index batch by batch; a rejected item has an outcome too."""
@@ -109,7 +115,7 @@ def open_direct(store: EmbeddingStore, nulls: NullEmbeddings) -> Iterator[InProc
         confidence = Calibrator(index, store.embed, LookParts(encoder.object_size, encoder.style_size), nulls)
         items = ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
         searches = SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, encoder.fingerprint))
-        yield InProcessSystem(items, searches, confidence, outbox)
+        yield InProcessSystem(items, searches, confidence, outbox, index)
 
 
 def fetch_inline(refs: Sequence[ImageRef]) -> Iterator[dict[int, bytes | Failure]]:

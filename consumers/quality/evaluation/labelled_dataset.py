@@ -101,7 +101,7 @@ def read_rows(source: TableSource, columns: LabelColumns, root: Path | None = No
     if not matching:
         conditions = ", ".join(f"{column}={'|'.join(values)}" for column, values in source.where.items())
         raise BadInput(
-            f"{source.file} has no row{f' with {conditions}' if conditions else 's'}: there is nothing to judge"
+            f"{source.file} has no row{f' with {conditions}' if conditions else 's'}: there is nothing to evaluate"
         )
     rows = [_row(source.file, cells, resolved, root or source.file.parent) for cells in matching]
     _check_pictures(source.file, rows)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from consumers.scoring.calibration import MIN_POINTS
 from infra.client.search_client import SearchClient
@@ -36,6 +36,14 @@ class KafkaSystem:
     tenant: str
     put_in: list[str] = field(default_factory=list)
     """Ids of all items that were sent and are to be deleted at the end."""
+    others: "list[KafkaSystem]" = field(default_factory=list)
+    """The same system for other tenants, whose items are to be deleted too."""
+
+    def for_tenant(self, name: str) -> "KafkaSystem":
+        """The same system for another tenant, whose items are deleted with those of this one."""
+        other = replace(self, tenant=f"{self.tenant}-{name}", put_in=[], others=[])
+        self.others.append(other)
+        return other
 
     def put(self, items: Iterable[ItemUpserted]) -> Iterator[ItemOutcome]:
         """Send all items, then wait for every outcome. Raises Unavailable after SILENCE_SECONDS without one."""
@@ -71,6 +79,8 @@ class KafkaSystem:
 
     def remove_all(self) -> None:
         """Send deletions of all items in `put_in`, without waiting for their outcomes."""
+        for other in self.others:
+            other.remove_all()
         publish(deletions(self.put_in, self.tenant, "catalog"), self.sink, lambda _row, _tally: None, lambda: False)
 
     def _record_ids(self, items: Iterable[ItemUpserted], pending: set[str]) -> Iterator[ItemUpserted]:

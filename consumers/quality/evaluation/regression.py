@@ -9,7 +9,7 @@ import numpy as np
 
 from consumers.quality.evaluation.bootstrap import Estimate, differences
 from consumers.quality.evaluation.ranking_metrics import DEPTH, MAIN, Relevance, per_query
-from consumers.quality.evaluation.results import FORMAT, EvaluationResult, QueryResult
+from consumers.quality.evaluation.results import COMPARABLE_FORMATS, FORMAT, EvaluationResult, QueryResult
 from infra.config.errors import BadInput
 
 
@@ -40,7 +40,7 @@ def read_baseline(file: Path) -> BaselineRun:
     """Read the other run from a result of --json; raises BadInput when the file is not one."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
+        if document["format"] not in COMPARABLE_FORMATS:
             raise ValueError(f"it is {document['format']}, not {FORMAT}")
         queries = {query["image"]: QueryResult(**query) for query in document["queries"]}
         for query in queries.values():
@@ -58,15 +58,19 @@ def compare(result: EvaluationResult, earlier: BaselineRun) -> Comparison:
     """Compare two runs query by query; raises BadInput when they are not comparable."""
     if result.catalogue != earlier.catalogue:
         raise BadInput(
-            "--against: the other run had another catalogue, so its figures do not compare: run it again"
+            "--against: the other run had another catalogue, so they cannot be compared: run it again with this one"
         )
     queries = {query.image: query for query in result.queries}
     common = [image for image in queries if image in earlier.queries]
     if not common:
-        raise BadInput("--against: the other run asked none of these queries, so its figures do not compare")
+        raise BadInput(
+            "--against: the other run had none of these queries, so they cannot be compared: run it with them"
+        )
     other = [earlier.queries[image] for image in common]
     if relabelled := [query.image for query in other if query.label != queries[query.image].label]:
-        raise BadInput(f"--against: {relabelled[0]} has another label in the other run: they do not compare")
+        raise BadInput(
+            f"--against: {relabelled[0]} has another label in the other run: run it again with these labels"
+        )
     values, other_values = (per_query(_relevance(run)) for run in ([queries[image] for image in common], other))
     return Comparison(earlier.encoder, len(common), differences(values, other_values, result.seed))
 

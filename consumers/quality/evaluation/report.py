@@ -6,8 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.quality.evaluation.bootstrap import Estimate
-from consumers.quality.evaluation.claim_checks import CalibrationCheck, CategoryCheck, OffTopicCheck, StrictCheck
+from consumers.quality.evaluation.claims_report import claim_lines, claim_tables
 from consumers.quality.evaluation.colours import ColourAgreement
+from consumers.quality.evaluation.estimate_table import estimate_table, format_difference, format_estimate
+from consumers.quality.evaluation.quality_gate import GateCheck
 from consumers.quality.evaluation.ranking_metrics import MAIN
 from consumers.quality.evaluation.regression import Comparison
 from consumers.quality.evaluation.results import EvaluationResult, ProtocolResult
@@ -30,13 +32,29 @@ def print_result(result: EvaluationResult, console: Console) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
+def _lines(result: EvaluationResult) -> Iterator[str]:
+    yield from claim_lines(result)
+    if result.engine_recall:
+        yield f"engine: {format_estimate(result.engine_recall)} of the exact top 10 are among its hits"
+
+
+def print_gate(checks: Sequence[GateCheck], console: Console) -> None:
+    """Print each calibration error beside its limit, and which ones exceed it."""
+    for check in checks:
+        console.print(check.describe(), markup=False, soft_wrap=True)
+    exceeded = [check.measure for check in checks if check.is_exceeded]
+    console.print(f"gate: failed ({', '.join(exceeded)})" if exceeded else "gate: passed", markup=False)
+
+
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print the difference of each measure, and which main measures are worse."""
-    title = f"this run less {comparison.other}, {format_count(comparison.queries, 'query', 'queries')}"
-    table = _table(printable(title), "measure", "difference", "")
+    title = f"this run minus that of {comparison.other}, {format_count(comparison.queries, 'query', 'queries')}"
+    table = estimate_table(printable(title), "measure", "difference", "")
     for name, difference in comparison.differences.items():
         table.add_row(
-            name, _signed(difference), _verdict(difference) + ("" if name in MAIN else " (not a main one)")
+            name,
+            format_difference(difference),
+            _verdict(difference) + ("" if name in MAIN else " (not a main measure)"),
         )
     console.print(table)
     regressions = comparison.regressions
@@ -46,7 +64,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 def _verdict(difference: Estimate) -> str:
     if difference.high < 0:
         return "worse"
-    return "better" if difference.low > 0 else "no sure difference"
+    return "better" if difference.low > 0 else "within chance"
 
 
 def _headline(result: EvaluationResult) -> str:
@@ -58,10 +76,8 @@ def _headline(result: EvaluationResult) -> str:
     if result.protocol:
         line = f"{_protocol(result.protocol)}\n{line}"
     if counts.unanswerable:
-        number, fate = (
-            format_count(counts.unanswerable, "query", "queries"),
-            "scored 0" if result.protocol else "left out",
-        )
+        number = format_count(counts.unanswerable, "query", "queries")
+        fate = "scored 0" if result.protocol else "left out"
         line += f"\n{number} {fate}: nothing in the catalogue is relevant"
     if counts.unreadable:
         number = format_count(len(counts.unreadable), "picture", "pictures")
@@ -71,7 +87,7 @@ def _headline(result: EvaluationResult) -> str:
 
 def _protocol(result: ProtocolResult) -> str:
     name = printable(f"{result.dataset}, split {result.split}")
-    line = f"{name}: {printable(result.rule)}\nofficial measure {result.measure}: {_value(result.value)}"
+    line = f"{name}: {printable(result.rule)}\nofficial measure {result.measure}: {format_estimate(result.value)}"
     if result.skipped:
         reasons = [f"{name} ({reason})" for name, reason in result.skipped.items()]
         entries = format_count(len(reasons), "entry", "entries")
@@ -92,11 +108,10 @@ def _tables(result: EvaluationResult) -> Iterator[Table]:
         yield _filtered(result.filtered)
     if result.robustness:
         yield _drops(result.robustness)
-    for criterion, check in result.calibration.items():
-        yield _reliability(criterion, check)
+    yield from claim_tables(result)
     if result.colours:
         yield _colours(result.colours)
-    agreements = {f"the same {column} elsewhere": agreement for column, agreement in result.same.items()}
+    agreements = {f"another label and the same {column}": agreement for column, agreement in result.same.items()}
     if result.colour_hits:
         agreements["the same colour"] = result.colour_hits
     for description, agreement in agreements.items():
@@ -105,112 +120,56 @@ def _tables(result: EvaluationResult) -> Iterator[Table]:
 
 def _scores(title: str, scores: Mapping[str, Score]) -> Table:
     """One row for each measure and one column for each weighting, since measures are many and weightings few."""
-    table = _table(f"by {title}", "measure", *scores)
+    table = estimate_table(f"by {title}", "measure", *scores)
     for measure in next(iter(scores.values())).metrics:
-        table.add_row(measure, *(_value(score.metrics[measure]) for score in scores.values()))
+        table.add_row(measure, *(format_estimate(score.metrics[measure]) for score in scores.values()))
     return table
 
 
 def _groups(name: str, groups: Mapping[str, Score]) -> Table:
-    table = _table(f"by {name}", name, "queries", *GROUPED)
+    table = estimate_table(f"by {name}", name, "queries", *GROUPED)
     for group, score in groups.items():
-        values = (_value(score.metrics[measure]) for measure in GROUPED)
+        values = (format_estimate(score.metrics[measure]) for measure in GROUPED)
         table.add_row(printable(group), str(score.queries), *values)
     return table
 
 
 def _filtered(scores: Mapping[str, FilteredScore]) -> Table:
     measures = list(next(iter(scores.values())).metrics)
-    table = _table("filtered by the query's own", "filter", "queries", *measures, "hits that satisfy it")
+    table = estimate_table(
+        "searches filtered by values of the query", "filter", "queries", *measures, "hits that satisfy it"
+    )
     for name, score in scores.items():
         satisfying = f"{score.satisfying} of {score.hits}"
-        values = (_value(score.metrics[measure]) for measure in measures)
+        values = (format_estimate(score.metrics[measure]) for measure in measures)
         table.add_row(name, str(score.queries), *values, satisfying)
     return table
 
 
 def _drops(robustness: Robustness) -> Table:
-    title = f"what corruption takes away, {format_count(robustness.queries, 'query', 'queries')}"
-    table = _table(title, "corruption", *robustness.clean)
-    table.add_row("(clean)", *map(_value, robustness.clean.values()), end_section=True)
+    title = f"loss by corruption (clean minus corrupted), {format_count(robustness.queries, 'query', 'queries')}"
+    table = estimate_table(title, "corruption", *robustness.clean)
+    table.add_row("clean", *map(format_estimate, robustness.clean.values()), end_section=True)
     for name, drops in robustness.drops.items():
-        table.add_row(name, *(_signed(drop) for drop in drops.values()))
-    return table
-
-
-def _reliability(criterion: str, check: CalibrationCheck) -> Table:
-    title = f"confidence of first hits, right = same {criterion}"
-    first, every = (
-        f"ECE {reliability.ece:.3f}, Brier {reliability.brier:.3f}" for reliability in (check.top, check.all)
-    )
-    errors = f"{first}; of all hits {every}"
-    table = _table(title, "confidence", "hits", "expected", "observed", "so sure or surer", "right", caption=errors)
-    for bin_, cut in zip(check.top.bins, check.top.threshold_cuts(), strict=True):
-        cells = (
-            f"{bin_.low:.1f} to {bin_.high:.1f}", str(bin_.count), f"{bin_.expected:.2f}", f"{bin_.observed:.2f}",
-        )  # fmt: skip
-        table.add_row(*cells, f"{cut.left:.3f}", f"{cut.right:.3f}")
+        table.add_row(name, *(format_difference(drop) for drop in drops.values()))
     return table
 
 
 def _colours(agreement: ColourAgreement) -> Table:
-    caption = f"first over k-means: {_signed(agreement.gain)}; {agreement.unmapped} pictures have no colour of ours"
-    table = _table("named colours agree with the table's", "colour", "pictures", *agreement.share, caption=caption)
-    table.add_row("(all)", str(agreement.pictures), *map(_value, agreement.share.values()), end_section=True)
+    unmapped = f"{agreement.unmapped} pictures whose colour has no name here"
+    caption = f"first name minus k-means: {format_difference(agreement.gain)}; not counted: {unmapped}"
+    table = estimate_table(
+        "named colours that agree with those of the table", "colour", "pictures", *agreement.share, caption=caption
+    )
+    table.add_row("all", str(agreement.pictures), *map(format_estimate, agreement.share.values()), end_section=True)
     for colour, shares in agreement.by_colour.items():
         table.add_row(colour, f"{shares['pictures']:.0f}", *(f"{shares[name]:.2f}" for name in agreement.share))
     return table
 
 
 def _agreement(description: str, agreement: Agreement) -> Table:
-    title = f"hits have {printable(description)}"
-    table = _table(title, "weighting", "share of the top 10", "gain over object alone")
+    title = f"hits with {printable(description)} as the query"
+    table = estimate_table(title, "weighting", "share of the top 10", "difference to object alone")
     for name, share in agreement.share.items():
-        table.add_row(name, _value(share), _signed(agreement.gain[name]))
-    return table
-
-
-def _lines(result: EvaluationResult) -> Iterator[str]:
-    if result.strict:
-        yield _strict(result.strict)
-    if result.off_topic:
-        yield _off_topic(result.off_topic)
-    if result.categories:
-        yield _categories(result.categories)
-    if result.engine_recall:
-        yield f"engine: {_value(result.engine_recall)} of the exact top 10 are in its answers"
-
-
-def _strict(check: StrictCheck) -> str:
-    correct = ""
-    if check.first and check.precision:
-        correct = (
-            f"; right among what is kept: first hits {_value(check.first)}, all hits {_value(check.precision)}"
-        )
-    return f"strict: {_value(check.kept)} of the queries keep an answer{correct}"
-
-
-def _off_topic(check: OffTopicCheck) -> str:
-    return f"off topic: {_value(check.rejected)} of {check.queries} pictures are answered no_match"
-
-
-def _categories(check: CategoryCheck) -> str:
-    correct = f"; right {_value(check.right)}" if check.right else ""
-    first = f"; likeliest category of a search is right {_value(check.first)}" if check.first else ""
-    return f"category written for {_value(check.written)} of {check.items} items without one{correct}{first}"
-
-
-def _value(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]".replace("0.", ".")
-
-
-def _signed(estimate: Estimate) -> str:
-    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]".replace("0.", ".")
-
-
-def _table(title: str, *columns: str, caption: str | None = None) -> Table:
-    """A table whose first column, the names, does not wrap; in the other columns, intervals may."""
-    table = Table(title=title, caption=caption)
-    for n, column in enumerate(columns):
-        table.add_column(column, no_wrap=n == 0, overflow="fold")
+        table.add_row(name, format_estimate(share), format_difference(agreement.gain[name]))
     return table

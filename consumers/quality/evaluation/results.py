@@ -6,13 +6,17 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from consumers.quality.evaluation.bootstrap import Estimate
-from consumers.quality.evaluation.claim_checks import CalibrationCheck, CategoryCheck, OffTopicCheck, StrictCheck
+from consumers.quality.evaluation.calibration_check import CalibrationCheck
+from consumers.quality.evaluation.claim_checks import CategoryCheck, OffTopicCheck, StrictCheck
 from consumers.quality.evaluation.colours import ColourAgreement
+from consumers.quality.evaluation.coverage_check import CoverageCheck
 from consumers.quality.evaluation.retrieval_scores import Agreement, FilteredScore, Score
 from consumers.quality.evaluation.robustness import Robustness
 from infra.observability.host_info import describe_machine, installed_versions
 
-FORMAT = "lookstream.evaluation/1"
+FORMAT = "lookstream.evaluation/2"
+COMPARABLE_FORMATS = ("lookstream.evaluation/1", FORMAT)
+"""Formats whose query results compare with those of this one."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class EvaluationResult:
     machine: Mapping[str, str | int] = field(default_factory=describe_machine)
     versions: Mapping[str, str] = field(default_factory=installed_versions)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    coverage: CoverageCheck | None = None
     protocol: ProtocolResult | None = None
     """None for tables of one's own, which have no protocol."""
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from consumers.quality.evaluation.bootstrap import Estimate, estimate
-from consumers.quality.evaluation.claim_checks import CalibrationCheck, calibration, categories, off_topic, strict
+from consumers.quality.evaluation.calibration_check import check_calibration
+from consumers.quality.evaluation.claim_checks import categories, off_topic, strict
 from consumers.quality.evaluation.colours import ColourNamers, colour_agreement, colour_name_of
+from consumers.quality.evaluation.coverage_check import check_coverage
 from consumers.quality.evaluation.datasets.retrieval_dataset import RetrievalDataset, SkippedEntry
 from consumers.quality.evaluation.embedding_store import EmbeddingStore
 from consumers.quality.evaluation.exact_search import engine_recall, open_exact, same_elsewhere
@@ -57,6 +59,8 @@ class EvaluationInput:
     """Columns whose agreement among items of other labels is measured."""
     robustness: int = 100
     """Queries that are corrupted; 0: none."""
+    coverage: int = 0
+    """Queries whose category is taken out of the catalogue; 0: none."""
     seed: int = 0
     dataset: RetrievalDataset | None = None
     """The public set that the pictures are of, whose protocol is applied; None: tables of one's own."""
@@ -117,7 +121,7 @@ def evaluate(data: EvaluationInput, setup: EvaluationSetup) -> EvaluationOutput:
         by_category=by_group(truth, main_relevance, category_of),
         by_colour=by_group(truth, main_relevance, colour_of),
         filtered=filtered(truth, system, setup.namers.extractor, track),
-        calibration=_calibration(truth, main_results),
+        calibration=check_calibration(truth, main_results),
         strict=strict(truth, system, track),
         off_topic=off_topic(truth, data.off_topic_images, system, track) if data.off_topic_images else None,
         engine_recall=exact_figures.engine_recall,
@@ -125,6 +129,7 @@ def evaluate(data: EvaluationInput, setup: EvaluationSetup) -> EvaluationOutput:
         colour_hits=agreement(truth, results, colour_name_of),
         same=exact_figures.same,
         robustness=robustness(truth, system, main_relevance, data.robustness, track) if data.robustness else None,
+        coverage=check_coverage(truth, main_results, system, data.coverage, track) if data.coverage else None,
         # This must be last, because it indexes the queries.
         categories=categories(truth, main_results, system, track),
         queries=_query_results(truth, main_relevance),
@@ -183,21 +188,6 @@ def _apply_protocol(
     reasons = {entry.name: entry.reason for entry in data.skipped}
     value = estimate(values, data.seed)
     return ProtocolResult(dataset.name, dataset.split, dataset.rule, measure.name, value, reasons)
-
-
-def _calibration(truth: GroundTruth, results: Results) -> dict[str, CalibrationCheck]:
-    """Check the confidence of the category, or of the label where there are no categories, and that of the item.
-
-    That of the item can be checked where each query has one relevant picture in the catalogue.
-    """
-    relevance = truth.relevance_of(truth.queries, results)
-    if any(row.category for row in truth.queries):
-        checks = {"category": calibration(truth.relevance_of(truth.queries, results, category_of), results)}
-    else:
-        checks = {"label": calibration(relevance, results)}
-    if (relevance.relevant == 1).all():
-        checks["item"] = calibration(relevance, results, lambda hit: hit.same_item or 0.0)
-    return {name: check for name, check in checks.items() if check is not None}
 
 
 def _measure_exact(truth: GroundTruth, data: EvaluationInput, setup: EvaluationSetup) -> ExactFigures:

@@ -17,7 +17,7 @@ from consumers.quality.evaluation.run import EvaluationSetup
 from consumers.quality.evaluation.system_under_test import Step, TrackProgress
 from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.embedder import Encoder, ImageEmbedder
 from infra.config.settings import Settings
 from infra.cores import available_cores
 from infra.encoder import open_encoder
@@ -39,28 +39,48 @@ class SetupOptions:
 @contextmanager
 def open_setup(settings: Settings, through: str, options: SetupOptions) -> Iterator[EvaluationSetup]:
     """The setup for `direct` or `kafka`, closed at the end; raises EncoderUnavailable, BadInput or Unavailable."""
-    # Warnings only: the jobs log every batch, which would break up the progress bars.
+    with ExitStack() as stack:
+        if through == "kafka":
+            _configure_logs(settings)
+            system = stack.enter_context(open_over_kafka(resolve_kafka_settings(settings)))
+            yield EvaluationSetup(system, through, _colour_namers(settings), progress_on(options.console), None)
+            return
+        encoder = open_encoder(options.encoder, settings.torch)
+        yield stack.enter_context(open_in_process(settings, encoder, options))
+
+
+@contextmanager
+def open_in_process(settings: Settings, encoder: Encoder, options: SetupOptions) -> Iterator[EvaluationSetup]:
+    """The setup with this encoder in this process, closed at the end; raises BadInput."""
+    _configure_logs(settings)
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(available_cores()))
+        embedder = ImageEmbedder(encoder, make_colour_extractor(), _decode_limits(settings), pool)
+        store = stack.enter_context(open_embedding_store(options.cache, embedder))
+        nulls = NullEmbeddings(file=null_embeddings_path(settings.cache, encoder.fingerprint))
+        system = stack.enter_context(open_direct(store, nulls))
+        yield EvaluationSetup(system, "direct", _colour_namers(settings), progress_on(options.console), store)
+        options.console.print(
+            f"{store.cache_hits} of {store.requested} looks were read from the cache in {options.cache}",
+            markup=False,
+        )
+
+
+def _configure_logs(settings: Settings) -> None:
+    """Log warnings only: the jobs log every batch, which would break up the progress bars."""
     configure_logs(settings.logs.model_copy(update={"level": "warning"}), "evaluate", redaction(settings))
-    images, colours = settings.images, make_colour_extractor()
-    limits = DecodeLimits(images.max_bytes, images.max_pixels, thumbnail=images.thumbnails)
-    namers = ColourNamers(
+
+
+def _decode_limits(settings: Settings) -> DecodeLimits:
+    return DecodeLimits(settings.images.max_bytes, settings.images.max_pixels, thumbnail=settings.images.thumbnails)
+
+
+def _colour_namers(settings: Settings) -> ColourNamers:
+    colours, limits = make_colour_extractor(), _decode_limits(settings)
+    return ColourNamers(
         colour_namer(lambda image: colours.extract(image).names, limits),
         colour_namer(lambda image: (dominant_by_kmeans(image, colours),), limits),
     )
-    track = progress_on(options.console)
-    with ExitStack() as stack:
-        if through == "kafka":
-            system = stack.enter_context(open_over_kafka(resolve_kafka_settings(settings)))
-            yield EvaluationSetup(system, through, namers, track, None)
-            return
-        pool = stack.enter_context(ThreadPoolExecutor(available_cores()))
-        embedder = ImageEmbedder(open_encoder(options.encoder, settings.torch), colours, limits, pool)
-        store = stack.enter_context(open_embedding_store(options.cache, embedder))
-        nulls = NullEmbeddings(file=null_embeddings_path(settings.cache, embedder.encoder.fingerprint))
-        yield EvaluationSetup(stack.enter_context(open_direct(store, nulls)), through, namers, track, store)
-        options.console.print(
-            f"{store.cache_hits} of {store.requested} looks were kept from before, in {options.cache}", markup=False
-        )
 
 
 def progress_on(console: Console) -> TrackProgress:

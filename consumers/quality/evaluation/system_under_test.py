@@ -40,6 +40,9 @@ class SystemUnderTest(Protocol):
     def tenant(self) -> str:
         """The tenant that owns the items of this evaluation."""
 
+    def for_tenant(self, name: str) -> "SystemUnderTest":
+        """The same system for another tenant, which has no items yet; `name` is part of the tenant's."""
+
     def put(self, items: Iterable[ItemUpserted]) -> Iterator[ItemOutcome]:
         """Index items; yield the outcome of each, in any order. Items that are indexed can be found at once."""
 

@@ -162,7 +162,7 @@ def test_a_dark_photo_is_restored_only_on_request_and_only_as_a_whole(
     assert isinstance(bright, Look)
     assert not np.array_equal(plain.vector, bright.vector)
     assert plain.phash == bright.phash, "it is still that picture"
-    crop = Crop(x=0.1, y=0.1, width=0.5, height=0.5)
+    crop = Crop(x=0.1, y=0.1, w=0.5, h=0.5)
     [plain], [part] = embedder.embed([photo], [crop]), embedder.embed([photo], [crop], restored)
     assert isinstance(plain, Look)
     assert isinstance(part, Look)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from consumers.vision.restoration import BRIGHT_LEVEL, MIN_SIGMA, SIDE, brighten, deblur, fit_spectrum
-from infra.array_types import Doubles
+from infra.array_types import Doubles, Floats
 from tests.consumers.vision.packages import package, photo
 
 SEEDS = range(6)
@@ -64,7 +64,8 @@ def test_the_spectrum_tells_how_blurred_a_photo_is(seed: int) -> None:
     sigmas = []
     for sigma in (0, 3, 4):
         square = blurred(scene(seed), sigma).convert("L").crop((60, 0, 630, 570)).resize((SIDE, SIDE))
-        sigmas.append(fit_spectrum(np.asarray(square, np.float32) / 255).sigma)
+        grey: Floats = np.asarray(square, np.float32) / np.float32(255)
+        sigmas.append(fit_spectrum(grey).sigma)
     assert sigmas[0] < MIN_SIGMA < sigmas[1] < sigmas[2]
 
 

@@ -48,13 +48,13 @@ def labels(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def strangers(tmp_path: Path) -> Path:
+def off_topic(tmp_path: Path) -> Path:
     """A table of pictures of something else, in a folder of its own, without labels."""
-    folder = tmp_path / "strangers"
+    folder = tmp_path / "off_topic"
     folder.mkdir()
     for n in range(4):
         image = Image.effect_mandelbrot((64, 64), (-2.0 + n / 4, -1.0, 0.5 + n / 4, 1.0), 20)
         image.convert("RGB").save(folder / f"{n}.png")
-    path = folder / "strangers.csv"
+    path = folder / "off_topic.csv"
     path.write_text("image\n" + "".join(f"{n}.png\n" for n in range(4)))
     return path

@@ -33,12 +33,22 @@ def pixels(image: object) -> Floats:
 
 @dataclass
 class PixelSystem:
-    """A SystemUnderTest: exact search by the cosine of small pictures; it calibrates nothing."""
+    """A SystemUnderTest: exact search by the cosine of small pictures, which is also its coverage.
+
+    It calibrates nothing.
+    """
 
     tenant: str = "pixels"
     items: dict[str, ItemUpserted] = field(default_factory=dict)
     vectors: dict[str, Floats] = field(default_factory=dict)
     searches: int = 0
+    others: "list[PixelSystem]" = field(default_factory=list)
+    """The same system for other tenants."""
+    has_coverage: bool = True
+
+    def for_tenant(self, name: str) -> "PixelSystem":
+        self.others.append(PixelSystem(f"{self.tenant}-{name}", has_coverage=self.has_coverage))
+        return self.others[-1]
 
     def put(self, items: Iterable[ItemUpserted]) -> Iterator[ItemOutcome]:
         for item in items:
@@ -57,8 +67,10 @@ class PixelSystem:
     def search(self, requests: Iterable[SearchRequest]) -> Iterator[SearchResult]:
         for request in requests:
             self.searches += 1
+            hits = self._hits(request)
+            coverage = max(0.0, hits[0].score) if hits and self.has_coverage else None
             yield SearchResult(
-                request_id=request.request_id, status="ok", hits=self._hits(request), encoder="pixels:1"
+                request_id=request.request_id, status="ok", hits=hits, coverage=coverage, encoder="pixels:1"
             )
 
     def _hits(self, request: SearchRequest) -> tuple[Hit, ...]:

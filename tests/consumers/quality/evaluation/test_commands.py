@@ -28,11 +28,11 @@ def sides(labels: Path) -> list[str]:
     return ["--catalog", f"{labels}:side=catalogue", "--queries", f"{labels}:side=queries"]
 
 
-def test_everything_is_measured(labels: Path, strangers: Path, tmp_path: Path) -> None:
+def test_everything_is_measured(labels: Path, off_topic: Path, tmp_path: Path) -> None:
     sheet, result = tmp_path / "sheet.png", tmp_path / "result.json"
     more: list[str | Path] = [
         "--off-topic",
-        strangers,
+        off_topic,
         "--same",
         "maker",
         "--robustness",
@@ -66,13 +66,17 @@ def test_everything_is_measured(labels: Path, strangers: Path, tmp_path: Path) -
     assert found["robustness"]["drops"]["EXIF turn"]["recall@1"]["value"] == 0
     assert found["categories"]["items"] == 9
     assert "precision@10" in done.stderr
+    assert set(found["calibration"]["category"]["first"]) == {"count", "ece", "brier", "bins"}
+    assert (found["coverage"]["queries"], found["coverage"]["unknown"]) == (9, 9)
+    assert "coverage: unknown for all 9 queries, so none is flagged" in done.stderr
+    assert "reliability of `confidence` of first hits" in done.stderr
     with Image.open(sheet) as drawn:
         assert drawn.format == "PNG"
 
     result.write_text(done.stdout)
     again = evaluate(*sides(labels), "--robustness", "0", "--against", result, data=tmp_path / "data")
     assert "no regression" in again.stdout
-    assert "looks were kept" in again.stderr
+    assert "looks were read from the cache" in again.stderr
 
 
 def test_a_regression_ends_with_one_and_other_runs_with_two(labels: Path, tmp_path: Path) -> None:
@@ -100,6 +104,19 @@ def test_a_regression_ends_with_one_and_other_runs_with_two(labels: Path, tmp_pa
     assert "another catalogue" in evaluate(*words, code=2, data=tmp_path / "data").stderr
 
 
+def test_a_calibration_error_above_its_limit_ends_with_one(labels: Path, tmp_path: Path) -> None:
+    limits = tmp_path / "limits.json"
+    plain = [*sides(labels), "--robustness", "0", "--coverage", "0", "--gate"]
+    limits.write_text('{"category": 1, "category, all hits": 1, "label": 1, "item": 1}')
+    passed = evaluate(*plain, limits, data=tmp_path / "data")
+    assert "is within its limit 1" in passed.stdout
+    assert "gate: passed" in passed.stdout
+    limits.write_text('{"category": 0, "category, all hits": 0}')
+    failed = evaluate(*plain, limits, code=1, data=tmp_path / "data")
+    assert "is above its limit 0" in failed.stdout
+    assert "gate: failed (category" in failed.stdout
+
+
 def test_a_query_is_never_its_own_hit(labels: Path, tmp_path: Path) -> None:
     words: list[str | Path] = ["--catalog", labels, "--queries", labels, "--label", "image", "--robustness", "0"]
     refused = evaluate(*words, code=2, data=tmp_path / "data")
@@ -118,11 +135,11 @@ def test_what_cannot_be_read_is_named_and_left_out(labels: Path, tmp_path: Path)
 
 
 def test_off_topic_pictures_of_which_none_can_be_read_are_refused(
-    labels: Path, strangers: Path, tmp_path: Path
+    labels: Path, off_topic: Path, tmp_path: Path
 ) -> None:
-    for picture in strangers.parent.glob("*.png"):
+    for picture in off_topic.parent.glob("*.png"):
         picture.write_bytes(b"no picture")
-    words = [*sides(labels), "--robustness", "0", "--off-topic", str(strangers)]
+    words = [*sides(labels), "--robustness", "0", "--off-topic", str(off_topic)]
     refused = evaluate(*words, code=2, data=tmp_path / "data")
     assert "--off-topic: none of its 4 pictures can be read" in refused.stderr
 
@@ -168,6 +185,7 @@ def test_a_sample_of_a_set_with_judgements_is_evaluated(tmp_path: Path) -> None:
         (["--label", "what"], 2, "has no column what: its columns are image, label"),
         (["--image-root", "."], 2, "are not there"),
         (["--against", "nowhere.json"], 2, "--against nowhere.json cannot be read"),
+        (["--gate", "nowhere.json"], 2, "--gate nowhere.json cannot be read"),
         (["--through", "kafka"], 1, "lookstream up"),
         (["--through", "kafka", "--encoder", "fake"], 2, "--encoder is for --through direct"),
     ],

@@ -15,9 +15,9 @@ from tests.consumers.quality.evaluation.made_datasets import make_ilias, make_mi
 from tests.consumers.quality.evaluation.pixel_system import PixelSystem, pixel_setup
 
 
-def test_tables_are_read_with_their_columns(labels: Path, strangers: Path) -> None:
+def test_tables_are_read_with_their_columns(labels: Path, off_topic: Path) -> None:
     options = EvaluateOptions(
-        catalog=f"{labels}:side=catalogue", queries=f"{labels}:side=queries", off_topic=str(strangers),
+        catalog=f"{labels}:side=catalogue", queries=f"{labels}:side=queries", off_topic=str(off_topic),
         same=["maker"], robustness=7, seed=3,
     )  # fmt: skip
     data = read_input(options)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.quality.evaluation.calibration_error import reliability
 from consumers.quality.evaluation.ranking_metrics import DEPTH, Relevance, per_query
 
 rankings = st.lists(
@@ -75,28 +74,3 @@ def test_a_right_hit_that_moves_up_never_hurts(found: list[tuple[list[bool], int
 def test_a_judgement_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="2 queries"):
         Relevance(np.zeros((1, DEPTH), bool), np.array([1, 1]))
-
-
-def test_reliability_by_hand() -> None:
-    claims, right = np.array([0.05, 0.95, 0.95, 1.0]), np.array([False, True, False, True])
-    found = reliability(claims, right)
-    assert [(one.count, one.observed) for one in found.bins] == [(1, 0), (3, pytest.approx(2 / 3))]
-    assert found.ece == pytest.approx((0.05 + 3 * abs(2.9 / 3 - 2 / 3)) / 4)
-    assert found.brier == pytest.approx((0.05**2 + 0.05**2 + 0.95**2) / 4)
-
-
-@given(st.lists(st.booleans(), min_size=1))
-def test_claims_that_are_certain_and_right_have_no_error(right: list[bool]) -> None:
-    found = reliability(np.array(right, np.float64), np.array(right))
-    assert (found.ece, found.brier) == (0, 0)
-
-
-def test_what_is_left_of_sure_claims_is_counted_from_above() -> None:
-    claims, right = np.array([0.15, 0.55, 0.56, 0.95]), np.array([False, True, False, True])
-    found = [(one.threshold, one.left, one.right) for one in reliability(claims, right).threshold_cuts()]
-    assert found == [(0.1, 1.0, 0.5), (0.5, 0.75, pytest.approx(2 / 3)), (0.9, 0.25, 1.0)]
-
-
-def test_no_claims_have_no_reliability() -> None:
-    with pytest.raises(ValueError, match="nothing was claimed"):
-        reliability(np.empty(0), np.empty(0, bool))

@@ -62,7 +62,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     ("other", "message"),
     [
         (run(["1" * DEPTH], catalogue="another"), "another catalogue"),
-        (run([]), "none of these queries"),
+        (run([]), "had none of these queries"),
         (run(["1" * DEPTH], label="ring"), "0.png has another label"),
     ],
 )
