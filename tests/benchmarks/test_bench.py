@@ -42,7 +42,7 @@ def shared(started: System, monkeypatch: pytest.MonkeyPatch) -> None:
         yield started
 
     for module in (bench, search, capacity_simulation, two_brokers):
-        monkeypatch.setattr(module, "running_system", found)
+        monkeypatch.setattr(module, "run_system", found)
 
 
 def run(module: ModuleType, *words: str | Path) -> None:
