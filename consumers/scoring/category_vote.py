@@ -49,8 +49,11 @@ class CategoryVote:
 NO_VOTE = CategoryVote()
 
 
-def vote(neighbours: Sequence[ScoredPoint]) -> CategoryVote:
-    """Return the vote of the neighbours; NO_VOTE when none has a given category."""
+def vote(neighbours: Sequence[ScoredPoint], reliability: float = 1.0) -> CategoryVote:
+    """Return the vote of the neighbours; NO_VOTE when none has a given category.
+
+    All shares are multiplied by `reliability`, 0 to 1; see LookParts.vote_reliability.
+    """
     # The score of a broken vector would outweigh all others.
     valid = (hit for hit in neighbours if abs(hit.score) <= MAX_COSINE)
     voters = [(hit.score, name) for hit in valid if (name := merchant_category(hit.payload))][:VOTER_COUNT]
@@ -61,7 +64,9 @@ def vote(neighbours: Sequence[ScoredPoint]) -> CategoryVote:
     for score, name in voters:
         shares[name] += float(np.exp((score - best) / VOTE_TEMPERATURE))
     total = sum(shares.values())
-    return CategoryVote({name: min(1.0, share / total) for name, share in shares.items()}, len(voters))
+    return CategoryVote(
+        {name: min(1.0, reliability * share / total) for name, share in shares.items()}, len(voters)
+    )
 
 
 def voter_plan(query: Floats, tenant: str, excluded_items: tuple[str, ...] = ()) -> SearchPlan:
@@ -108,7 +113,7 @@ class CategoryVoter:
         return winners
 
     def _winner(self, item: UncategorisedItem, hits: Sequence[ScoredPoint]) -> Likely | None:
-        ranked = vote(hits).likely
+        ranked = vote(hits, self._calibrator.parts.vote_reliability(item.look)).likely
         curve = self._calibrator.curve(item.tenant, VOTE_WEIGHTS, studio=item.studio)
         is_reliable = bool(ranked) and curve.has_threshold and hits[0].score >= curve.threshold
         return ranked[0] if is_reliable and ranked[0].confidence >= MIN_VOTE_SHARE else None

@@ -63,6 +63,11 @@ def test_only_given_categories_vote_and_only_so_many() -> None:
     assert [likely.name for likely in vote(crowd).likely] == ["near"]
 
 
+def test_an_unreliable_vote_loses_of_every_share() -> None:
+    hits = [found(0.9, "shoe"), found(0.9, "bag")]
+    assert [likely.confidence for likely in vote(hits, 0.8).likely] == pytest.approx([0.4, 0.4])
+
+
 @pytest.fixture
 def indexer(sight: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> ItemIndexer:
     """An indexer over 24 labelled items, calibrated."""
