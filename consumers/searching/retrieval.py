@@ -117,12 +117,12 @@ class Retriever:
             items = ", ".join(str(point.payload["item_id"]) for point in broken)
             search.fail(broken_vector_failure(request.tenant, items))
             return SearchFindings()
-        metric = search.metric if search.is_adapted else DEFAULT_METRIC
+        parts, metric = self._calibrator.parts, search.metric if search.is_adapted else DEFAULT_METRIC
         if search.is_adapted:
             points = rescore(points, looks, partial(self._adapted_scores, search), request.min_score)
         curve = self._calibrator.curve(request.tenant, search.weights, studio=search.studio, metric=metric)
-        boosts = search.metric.category_boosts(self._calibrator.parts.object(search.query_vector))
-        reliability = self._calibrator.parts.vote_reliability(search.query_vector)
+        boosts = search.metric.category_boosts(parts.object(search.query_vector))
+        reliability = 1.0 if metric.omitted else parts.vote_reliability(search.query_vector)
         likelihoods = category_confidences(search, points, curve, boosts, reliability).tolist()
         confidences = dict(zip((point.id for point in points), likelihoods, strict=True))
         candidates = [
