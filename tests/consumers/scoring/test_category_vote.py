@@ -19,6 +19,8 @@ from consumers.scoring.category_vote import (
     vote,
     voter_plan,
 )
+from consumers.scoring.look_parts import HeadPart, LookParts
+from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import ImageEmbedder, Look
@@ -117,6 +119,25 @@ def test_predicted_items_never_vote(
     assert len(voters) == VOTER_COUNT
     assert {hit.payload["category_source"] for hit in voters} == {"given"}
     assert {"i40", "i41"}.isdisjoint({hit.payload["item_id"] for hit in voters})
+
+
+def test_votes_on_what_a_head_was_trained_for_count_as_far_as_they_are_reliable(
+    sight: ImagePipeline, index: Index, eyes: ImageEmbedder, outbox: "Outbox"
+) -> None:
+    size = eyes.encoder.object_size
+    parts = LookParts(size, eyes.encoder.style_size, HeadPart(size, share=1.0, reliability=0.5))
+    unsure = Calibrator(index, eyes.embed, parts, nulls=NullEmbeddings(32))
+    job = ItemIndexer(sight, index, enrichers_of(index, unsure), OutcomePublisher(outbox))
+    job.handle(items(0, 24))
+    unsure.calibrate("default")
+    job.handle(items(40, 1, category=None))
+    assert payload(index, "i40") == {}
+    result = search(
+        SearchHandler(sight, index, unsure, ReplyPublisher(outbox, "fake:1")), outbox, portrait(40, "rgbk")
+    )
+    assert result.categories[0].confidence == pytest.approx(0.5, abs=0.05)
+    of_given_category = [hit.confidence for hit in result.hits if hit.item_id != "i40"]
+    assert max(of_given_category) == pytest.approx(0.5, abs=0.05)
 
 
 def test_what_looks_like_nothing_here_gets_no_category(indexer: ItemIndexer, index: Index) -> None:
