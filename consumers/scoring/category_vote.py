@@ -52,7 +52,8 @@ NO_VOTE = CategoryVote()
 def vote(neighbours: Sequence[ScoredPoint], reliability: float = 1.0) -> CategoryVote:
     """Return the vote of the neighbours; NO_VOTE when none has a given category.
 
-    All shares are multiplied by `reliability`, 0 to 1; see LookParts.vote_reliability.
+    The share of a category with many equal voters is multiplied by `reliability`, 0 to 1, that with a single one by
+    1: a head draws the pictures of a label together, so that many agree. See LookParts.vote_reliability.
     """
     # The score of a broken vector would outweigh all others.
     valid = (hit for hit in neighbours if abs(hit.score) <= MAX_COSINE)
@@ -60,13 +61,20 @@ def vote(neighbours: Sequence[ScoredPoint], reliability: float = 1.0) -> Categor
     if not voters:
         return NO_VOTE
     best = max(score for score, _ in voters)
-    shares: defaultdict[str, float] = defaultdict(float)
+    votes: defaultdict[str, list[float]] = defaultdict(list)
     for score, name in voters:
-        shares[name] += float(np.exp((score - best) / VOTE_TEMPERATURE))
-    total = sum(shares.values())
-    return CategoryVote(
-        {name: min(1.0, reliability * share / total) for name, share in shares.items()}, len(voters)
-    )
+        votes[name].append(float(np.exp((score - best) / VOTE_TEMPERATURE)))
+    total = sum(map(sum, votes.values()))
+    shares = {
+        name: min(1.0, sum(weights) / total) * (1 - (1 - reliability) * (1 - 1 / _effective_number(weights)))
+        for name, weights in votes.items()
+    }
+    return CategoryVote(shares, len(voters))
+
+
+def _effective_number(weights: Sequence[float]) -> float:
+    """Return the number of equal weights that are worth as much as these, from 1 (Kish, Survey Sampling, 1965)."""
+    return max(1.0, sum(weights) ** 2 / (sum(weight**2 for weight in weights) or 1.0))
 
 
 def voter_plan(query: Floats, tenant: str, excluded_items: tuple[str, ...] = ()) -> SearchPlan:

@@ -48,7 +48,7 @@ class FittedHead:
     """Head of a projection; `share` is its weight in the cosine of two members of its domain, 0 to 1.
 
     Without a `domain`, as earlier versions fitted heads, every picture is a member. `reliability`, 0 to 1, is what
-    is left of the neighbours' vote on a member: neighbours that the head was trained on agree more than they are
+    is left of the vote of many neighbours on a member: those that the head was trained on agree more than they are
     right.
     """
 

@@ -46,9 +46,14 @@ def measure_reliability(trial: HeadWeightTrial, share: float) -> float:
     Both votes are on held-out pictures among training pictures. The head pulls the training pictures of a label
     together, so that all neighbours agree, also where they are wrong. Held-out pictures may be near-duplicates of
     training pictures, which flatters both votes alike.
+
+    Half of the difference to 1 is taken: the categories of a collection may be the labels or coarser ones, and a
+    vote on coarser ones is as reliable with the head as without. ECE of 296 grocery photos by 81 products: .09
+    without the factor, .03 with all of it; by 42 kinds .04 and .07.
     """
     base = _vote_ratio(trial.base, trial.validation_set)
-    return min(1.0, _vote_ratio(mix(trial.base, trial.head, share), trial.validation_set) / max(base, 1e-9))
+    ratio = _vote_ratio(mix(trial.base, trial.head, share), trial.validation_set) / max(base, 1e-9)
+    return (1 + min(1.0, ratio)) / 2
 
 
 def _vote_ratio(rows: Floats, validation_set: ValidationSet) -> float:

@@ -102,7 +102,7 @@ def _advice(head: HeadReport) -> Iterator[str]:
         gain = head.unseen.mix["precision@1"] - head.unseen.base["precision@1"]
         yield f"{choice}; precision@1 of labels that it was not trained on: {gain:+.3f}"
     yield "pictures that are like none of these labels are compared by the base alone"
-    yield f"confidence by neighbours is multiplied by {head.reliability:.2f}: the head has learned these pictures"
+    yield f"confidences where many neighbours agree: times {head.reliability:.2f}, for the head has learned them"
 
 
 def _confusions(report: FitReport) -> Iterator[str]:

@@ -65,9 +65,10 @@ def test_only_given_categories_vote_and_only_so_many() -> None:
     assert [likely.name for likely in vote(crowd).likely] == ["near"]
 
 
-def test_an_unreliable_vote_loses_of_every_share() -> None:
-    hits = [found(0.9, "shoe"), found(0.9, "bag")]
-    assert [likely.confidence for likely in vote(hits, 0.8).likely] == pytest.approx([0.4, 0.4])
+def test_an_unreliable_vote_loses_where_many_voters_agree() -> None:
+    hits = [*[found(0.9, "shoe")] * 5, *[found(0.9, "bag")] * 4, found(0.9, "hat")]
+    confidences = {likely.name: likely.confidence for likely in vote(hits, 0.8).likely}
+    assert confidences == pytest.approx({"shoe": 0.5 * 0.84, "bag": 0.4 * 0.85, "hat": 0.1})
 
 
 @pytest.fixture
@@ -135,9 +136,9 @@ def test_votes_on_what_a_head_was_trained_for_count_as_far_as_they_are_reliable(
     result = search(
         SearchHandler(sight, index, unsure, ReplyPublisher(outbox, "fake:1")), outbox, portrait(40, "rgbk")
     )
-    assert result.categories[0].confidence == pytest.approx(0.5, abs=0.05)
+    assert result.categories[0].confidence == pytest.approx(0.55, abs=0.05)
     of_given_category = [hit.confidence for hit in result.hits if hit.item_id != "i40"]
-    assert max(of_given_category) == pytest.approx(0.5, abs=0.05)
+    assert max(of_given_category) == pytest.approx(0.54, abs=0.05)
 
 
 def test_what_looks_like_nothing_here_gets_no_category(indexer: ItemIndexer, index: Index) -> None:

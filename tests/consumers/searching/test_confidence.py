@@ -82,7 +82,7 @@ def test_under_the_collections_metric_a_searchs_own_hits_vote() -> None:
     assert category_confidences(search, points, CURVE, {}) == pytest.approx(
         [0.25 * CERTAINTY, *[0.75 * CERTAINTY] * 3]
     )
-    assert category_confidences(search, points, CURVE, {}, 0.5)[0] == pytest.approx(0.125 * CERTAINTY)
+    assert category_confidences(search, points, CURVE, {}, 0.4)[1] == pytest.approx(0.75 * 0.6 * CERTAINTY)
     request = SearchRequest(request_id="q", item_id="a", min_score=0.5)
     search = QueryState(Event(request), request, vote=VOTE, metric=Metric(transform=np.eye(2, dtype=np.float32)))
     assert category_confidences(search, points, CURVE, {})[0] == pytest.approx(VOTE.shares["cup"] * CERTAINTY)
