@@ -118,7 +118,7 @@ class Calibration:
         `metric` is the collection's, if scores are under it, else the default one. Where the tenant has too few
         points of the query's kind, its augmented pictures take their place.
         """
-        same_kind, is_adapted = self.studio == studio, metric.transform is not None
+        same_kind, is_adapted = self.studio == studio, metric.changes_objects
         nulls = self.nulls[same_kind] if same_kind.any() else self.nulls
         null_scores = _scores(nulls, weights, is_adapted=is_adapted).max(1, initial=PAD)
         points = _neighbours(self.same, self.kinds, _scores(self.near, weights, is_adapted=is_adapted))

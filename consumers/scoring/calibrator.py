@@ -130,7 +130,7 @@ class Calibrator:
         entry = self._load(tenant)
         if entry.calibration is None:
             return UNCALIBRATED
-        key = weights, studio, metric.transform is not None
+        key = weights, studio, metric.changes_objects
         if key not in entry.curves:
             if len(entry.curves) >= MAX_CACHED:
                 entry.curves.clear()

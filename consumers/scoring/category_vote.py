@@ -49,19 +49,32 @@ class CategoryVote:
 NO_VOTE = CategoryVote()
 
 
-def vote(neighbours: Sequence[ScoredPoint]) -> CategoryVote:
-    """Return the vote of the neighbours; NO_VOTE when none has a given category."""
+def vote(neighbours: Sequence[ScoredPoint], reliability: float = 1.0) -> CategoryVote:
+    """Return the vote of the neighbours; NO_VOTE when none has a given category.
+
+    The share of a category with many equal voters is multiplied by `reliability`, 0 to 1, that with a single one by
+    1: a head draws the pictures of a label together, so that many agree. See LookParts.vote_reliability.
+    """
     # The score of a broken vector would outweigh all others.
     valid = (hit for hit in neighbours if abs(hit.score) <= MAX_COSINE)
     voters = [(hit.score, name) for hit in valid if (name := merchant_category(hit.payload))][:VOTER_COUNT]
     if not voters:
         return NO_VOTE
     best = max(score for score, _ in voters)
-    shares: defaultdict[str, float] = defaultdict(float)
+    votes: defaultdict[str, list[float]] = defaultdict(list)
     for score, name in voters:
-        shares[name] += float(np.exp((score - best) / VOTE_TEMPERATURE))
-    total = sum(shares.values())
-    return CategoryVote({name: min(1.0, share / total) for name, share in shares.items()}, len(voters))
+        votes[name].append(float(np.exp((score - best) / VOTE_TEMPERATURE)))
+    total = sum(map(sum, votes.values()))
+    shares = {
+        name: min(1.0, sum(weights) / total) * (1 - (1 - reliability) * (1 - 1 / _effective_number(weights)))
+        for name, weights in votes.items()
+    }
+    return CategoryVote(shares, len(voters))
+
+
+def _effective_number(weights: Sequence[float]) -> float:
+    """Return the number of equal weights that are worth as much as these, from 1 (Kish, Survey Sampling, 1965)."""
+    return max(1.0, sum(weights) ** 2 / (sum(weight**2 for weight in weights) or 1.0))
 
 
 def voter_plan(query: Floats, tenant: str, excluded_items: tuple[str, ...] = ()) -> SearchPlan:
@@ -108,7 +121,7 @@ class CategoryVoter:
         return winners
 
     def _winner(self, item: UncategorisedItem, hits: Sequence[ScoredPoint]) -> Likely | None:
-        ranked = vote(hits).likely
+        ranked = vote(hits, self._calibrator.parts.vote_reliability(item.look)).likely
         curve = self._calibrator.curve(item.tenant, VOTE_WEIGHTS, studio=item.studio)
         is_reliable = bool(ranked) and curve.has_threshold and hits[0].score >= curve.threshold
         return ranked[0] if is_reliable and ranked[0].confidence >= MIN_VOTE_SHARE else None

@@ -1,13 +1,43 @@
 """Look parts: the object, style and colour parts of looks, and how weights and metrics compare them."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from consumers.scoring.metric import Metric
-from consumers.vision.embedder import UNIT_TOLERANCE, weight_look
+from consumers.vision.embedder import UNIT_TOLERANCE, Encoder, weight_look
 from infra.array_types import Floats
 from schemas.ranking import Weights
+
+
+@runtime_checkable
+class HeadEncoder(Protocol):
+    """Encoder whose object part ends with a head that was fitted on labels; infra.encoder.projection has one."""
+
+    @property
+    def head_size(self) -> int:
+        """Dimensions of the head; 0 without one."""
+
+    @property
+    def head_share(self) -> float:
+        """Weight of the head in the cosine of two pictures of its domain, 0 to 1."""
+
+    @property
+    def head_reliability(self) -> float:
+        """What is left of the neighbours' vote on a picture of the head's domain, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class HeadPart:
+    """The fitted head in the object parts of looks; see HeadEncoder."""
+
+    size: int
+    share: float
+    reliability: float
+
+
+NO_HEAD = HeadPart(0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -16,6 +46,18 @@ class LookParts:
 
     object_size: int
     style_size: int
+    head: HeadPart = NO_HEAD
+
+    def vote_reliability(self, look: Floats) -> float:
+        """Return what is left of the neighbours' vote on this look, 0 to 1: less, the more of it is from the head.
+
+        Neighbours that the head was trained on agree more than they are right.
+        """
+        if self.head.share == 0:
+            return 1.0
+        part = look[self.object_size - self.head.size : self.object_size]
+        membership = min(1.0, float(part @ part) / self.head.share)
+        return 1 - membership * (1 - self.head.reliability)
 
     def apply_weights(self, look: Floats, weights: Weights) -> Floats:
         """Return the look as a query vector: each part multiplied by its share of the weights."""
@@ -53,3 +95,11 @@ class LookParts:
         ends = [self.object_size, self.object_size + self.style_size]
         look_parts, other_parts = np.split(look, ends), np.split(others, ends, axis=1)
         return np.stack([rows @ part for part, rows in zip(look_parts, other_parts, strict=True)], axis=1)
+
+
+def parts_of(encoder: Encoder) -> LookParts:
+    """Return the parts of the looks that an encoder makes."""
+    if not isinstance(encoder, HeadEncoder):
+        return LookParts(encoder.object_size, encoder.style_size)
+    head = HeadPart(encoder.head_size, encoder.head_share, encoder.head_reliability)
+    return LookParts(encoder.object_size, encoder.style_size, head)

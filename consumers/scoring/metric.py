@@ -39,6 +39,8 @@ class Metric:
     category is certain to be the query's; `centroids` [c, d] are the unit means of `categories`, transformed.
     `studio` is the kind of pictures that it was fitted to, studio pictures or photos; it holds for queries of that
     kind alone: fitted to the demo's studio pictures, it took the very product from .98 of its photos to .57.
+    `omitted` is the number of last dimensions of object parts that are left out: those of a fitted head, where the
+    collection is better without it.
     """
 
     transform: Floats | None = None
@@ -49,6 +51,12 @@ class Metric:
     centroids: Floats | None = None
     studio: bool = False
     check: MetricCheck | None = None
+    omitted: int = 0
+
+    @property
+    def changes_objects(self) -> bool:
+        """Whether the cosine of object parts is another one than that of the looks."""
+        return self.transform is not None or self.omitted > 0
 
     def adapt_weights(self, weights: Weights) -> Weights:
         """Return the weights of an intent, with the colour weight that suits the collection."""
@@ -63,7 +71,10 @@ class Metric:
 
     def adapt(self, parts: Floats) -> Floats:
         """Return object parts [n, d] as they are compared."""
-        return parts if self.transform is None else normalise_rows(parts @ self.transform)
+        if not self.changes_objects:
+            return parts
+        used = parts[:, : parts.shape[1] - self.omitted]
+        return normalise_rows(used if self.transform is None else used @ self.transform)
 
     def category_boosts(self, part: Floats) -> dict[str, float]:
         """Return the boost of each category for a query with this object part [d]: its likelihood times the weight.
@@ -80,6 +91,7 @@ class Metric:
         if self.check is None:
             return "default: too few items with a category to choose by"
         kind = "default" if self.transform is None else f"own, shrinkage {self.shrinkage:g}"
+        kind += ", without the fitted head" if self.omitted else ""
         check = self.check
         weights = f"colour weight x {self.colour_factor:.2g}, category boost {self.category_weight:g}"
         return (
@@ -95,6 +107,7 @@ class Metric:
             "shrinkage": self.shrinkage,
             "category_weight": self.category_weight,
             "studio": self.studio,
+            "omitted": self.omitted,
             "categories": list(self.categories),
             "centroids": None if self.centroids is None else pack_array(self.centroids),
             "check": None if self.check is None else asdict(self.check),
@@ -122,8 +135,9 @@ def parse_metric(note: Mapping[str, object]) -> Metric:
                 for array in (transform, centroids)
             )
             categories = tuple(map(str, names))
-            check = _parse_check(rest.get("check"))
-            return Metric(axes, factor, shrinkage, weight, categories, means, studio, check)
+            check, omitted = _parse_check(rest.get("check")), rest.get("omitted")
+            omitted = omitted if isinstance(omitted, int) else 0  # notes of earlier versions have none
+            return Metric(axes, factor, shrinkage, weight, categories, means, studio, check, omitted)
     return DEFAULT_METRIC
 
 

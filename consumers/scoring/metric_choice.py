@@ -43,11 +43,15 @@ MIN_COVERED = 0.8
 
 
 class Setting(NamedTuple):
-    """A way to compare looks: shrinkage of the covariance (0: no transform), colour factor, and category weight."""
+    """A way to compare looks: shrinkage of the covariance (0: no transform), colour factor, and category weight.
+
+    `omitted` is the number of last dimensions of object parts that are left out: 0, or those of a fitted head.
+    """
 
     shrinkage: float = 0.0
     colour_factor: float = 1.0
     category_weight: float = 0.0
+    omitted: int = 0
 
 
 MetricSteps = Generator[None, None, Metric]
@@ -55,17 +59,21 @@ MetricSteps = Generator[None, None, Metric]
 
 @dataclass(frozen=True, eq=False)
 class GroupedLooks:
-    """Points with a group: object parts [n, d], colour parts [n, c], their groups [n], and their items [n]."""
+    """Points with a group: object parts [n, d], colour parts [n, c], their groups [n], and their items [n].
+
+    The last `head_size` dimensions of object parts are those of a fitted head.
+    """
 
     objects: Floats
     colours: Floats
     groups: tuple[str, ...]
     items: tuple[str, ...]
+    head_size: int = 0
 
     def subset(self, rows: Sequence[int]) -> "GroupedLooks":
         """Return some of the points."""
         groups, items = (tuple(values[row] for row in rows) for values in (self.groups, self.items))
-        return GroupedLooks(self.objects[rows], self.colours[rows], groups, items)
+        return GroupedLooks(self.objects[rows], self.colours[rows], groups, items, self.head_size)
 
 
 def fit_metric(index: Index, parts: LookParts, tenant: str, present: Metric) -> MetricSteps:
@@ -90,6 +98,7 @@ def fit_metric(index: Index, parts: LookParts, tenant: str, present: Metric) -> 
         parts.colour(rows),
         tuple(grouped[id] for id in found),
         tuple(str(payloads[id]["item_id"]) for id in found),
+        parts.head.size,
     )
     return replace((yield from choose_metric(sample, present)), studio=studio)
 
@@ -99,14 +108,17 @@ def choose_metric(sample: GroupedLooks, present: Metric = DEFAULT_METRIC) -> Met
     if len(sample.groups) < 2 * MIN_JUDGED or len(set(sample.groups)) < 2:
         return present
     halves = _halves(sample)
-    own = Setting(present.shrinkage, present.colour_factor, present.category_weight)
-    shares = {setting: _judge(halves, setting) for setting in (Setting(), own)}
+    own = Setting(present.shrinkage, present.colour_factor, present.category_weight, present.omitted)
+    without_head = Setting(omitted=sample.head_size)
+    shares = {setting: _judge(halves, setting) for setting in (Setting(), own, without_head)}
+    omitted = sample.head_size if shares[without_head].mean() > shares[Setting()].mean() else 0
     for shrinkage, factor in itertools.product((0.0, *SHRINKAGES), COLOUR_FACTORS):
-        shares[Setting(shrinkage, factor)] = _judge(halves, Setting(shrinkage, factor))
+        setting = Setting(shrinkage, factor, omitted=omitted)
+        shares[setting] = _judge(halves, setting)
         yield
     best = _best(shares)
     for weight in CATEGORY_WEIGHTS:
-        setting = Setting(best.shrinkage, best.colour_factor, weight)
+        setting = Setting(best.shrinkage, best.colour_factor, weight, best.omitted)
         shares[setting] = _judge(halves, setting)
         yield
     best = _best(shares)
@@ -133,8 +145,9 @@ def _halves(sample: GroupedLooks) -> tuple[GroupedLooks, GroupedLooks]:
 
 def _fit(sample: GroupedLooks, setting: Setting) -> Metric:
     """Return the metric with this setting, fitted to a sample."""
-    covariance = within_class_covariance(sample.objects, sample.groups) if setting.shrinkage else None
-    metric = Metric(colour_factor=setting.colour_factor)
+    metric = Metric(colour_factor=setting.colour_factor, omitted=setting.omitted)
+    objects = metric.adapt(sample.objects)
+    covariance = within_class_covariance(objects, sample.groups) if setting.shrinkage else None
     if covariance is not None:
         metric = replace(metric, transform=whitening(covariance, setting.shrinkage), shrinkage=setting.shrinkage)
     if setting.category_weight == 0:

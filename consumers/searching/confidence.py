@@ -27,18 +27,20 @@ def category_confidences(
     points: Sequence[ScoredPoint],
     curve: CalibrationCurve,
     boosts: Mapping[str, float],
+    reliability: float = 1.0,
 ) -> Floats:
     """Return how likely each hit is of the query's category, float32 [n]; 0 for scores below the threshold.
 
     It is the share of the hit's category in the vote of the nearest neighbours. Where there is no vote, as for hits
     without a given category and for searches by style, it is the share of correct hits with such a score. `boosts`
-    are those of categories that the collection's metric gives.
+    are those of categories that the collection's metric gives, `reliability` is that of neighbours.
     """
     scores = np.array([point.score for point in points], np.float64)
-    confidences = curve.confidence(scores)
+    # The curve, too, is learned from points that the head was trained on.
+    confidences = curve.confidence(scores) * (reliability if search.compares_kinds else 1.0)
     # Under the collection's metric, and only there, a search's own hits are better voters than those by the look.
     own_vote = search.is_adapted and search.request.is_unfiltered and not search.inferred_intent.filter_fields
-    category_vote = vote(_by_boosted_score(points, boosts)) if own_vote else search.vote
+    category_vote = vote(_by_boosted_score(points, boosts), reliability) if own_vote else search.vote
     if category_vote is None or category_vote.voters < MIN_VOTERS or not _is_judged_by_vote(search):
         return confidences
     categories = [merchant_category(point.payload) for point in points]

@@ -113,7 +113,7 @@ class QueryState:
     @property
     def is_adapted(self) -> bool:
         """Whether the hits are scored under a metric of the collection."""
-        return self.metric.transform is not None and self._is_in_range
+        return self.metric.changes_objects and self._is_in_range
 
     @property
     def is_rearranged(self) -> bool:

@@ -92,7 +92,8 @@ class Retriever:
         curve = self._calibrator.curve(tenant, VOTE_WEIGHTS, studio=search.studio)
         coverage = self._calibrator.coverage(tenant, studio=search.studio) if voters else None
         estimate = None if coverage is None else coverage.estimate(best)
-        search.set_vote(vote(voters) if best >= curve.threshold else NO_VOTE, estimate)
+        reliability = self._calibrator.parts.vote_reliability(search.query_vector)
+        search.set_vote(vote(voters, reliability) if best >= curve.threshold else NO_VOTE, estimate)
 
     def _load_looks(
         self, searches: Sequence[QueryState], results: Sequence[Sequence[ScoredPoint]]
@@ -116,12 +117,13 @@ class Retriever:
             items = ", ".join(str(point.payload["item_id"]) for point in broken)
             search.fail(broken_vector_failure(request.tenant, items))
             return SearchFindings()
-        metric = search.metric if search.is_adapted else DEFAULT_METRIC
+        parts, metric = self._calibrator.parts, search.metric if search.is_adapted else DEFAULT_METRIC
         if search.is_adapted:
             points = rescore(points, looks, partial(self._adapted_scores, search), request.min_score)
         curve = self._calibrator.curve(request.tenant, search.weights, studio=search.studio, metric=metric)
-        boosts = search.metric.category_boosts(self._calibrator.parts.object(search.query_vector))
-        likelihoods = category_confidences(search, points, curve, boosts).tolist()
+        boosts = search.metric.category_boosts(parts.object(search.query_vector))
+        reliability = 1.0 if metric.omitted else parts.vote_reliability(search.query_vector)
+        likelihoods = category_confidences(search, points, curve, boosts, reliability).tolist()
         confidences = dict(zip((point.id for point in points), likelihoods, strict=True))
         candidates = [
             point

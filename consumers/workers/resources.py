@@ -12,7 +12,7 @@ import structlog
 
 from consumers.embedding.moderation import load_moderator
 from consumers.scoring.calibrator import Calibrator
-from consumers.scoring.look_parts import LookParts
+from consumers.scoring.look_parts import LookParts, parts_of
 from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.embedder import ImageEmbedder, look_size
@@ -63,7 +63,7 @@ class IndexContext(WorkerContext):
     @property
     def parts(self) -> LookParts:
         """Dimensions of the object and style parts of a look."""
-        return LookParts(self.embedder.encoder.object_size, self.embedder.encoder.style_size)
+        return parts_of(self.embedder.encoder)
 
 
 def open_worker_context(settings: Settings, kafka: KafkaSettings, kind: str, stack: ExitStack) -> WorkerContext:

@@ -1,7 +1,7 @@
 """Projection: maps features to vectors; it subtracts the mean of all pictures and whitens the axes.
 
 object = normalise((features - mean of their kind) @ axes)    base, whitened without labels
-         concatenated with a head that was fitted on labels, if there is one, each scaled by its share of the cosine
+         combined with a head that was fitted on labels, if there is one (infra/encoder/fitted_head.py)
 style  = the same, for the style features
 
 A kind is studio pictures or photos. Each kind has a mean of its own, so that a photo can match the studio picture
@@ -25,7 +25,8 @@ from torch import Tensor
 
 from infra.array_types import Box, Floats, Pixels
 from infra.encoder import EncoderUnavailable, PreparedViews
-from infra.encoder.runtime import Backbone, l2_normalise
+from infra.encoder.fitted_head import Axes, FittedHead, parse_head
+from infra.encoder.runtime import Backbone
 
 STYLE_SIZE = 64
 MIN_REFERENCE_COSINE = 0.98
@@ -33,25 +34,13 @@ MIN_REFERENCE_COSINE = 0.98
 
 
 @dataclass(frozen=True)
-class Axes:
-    """Linear map from [N, d] to unit rows [N, k]; `means` [2, d] are the means of photos and of studio pictures."""
-
-    means: Tensor
-    axes: Tensor
-
-    def __call__(self, x: Tensor, studio: Tensor) -> Tensor:
-        return l2_normalise((x - self.means[studio.long()]) @ self.axes)
-
-
-@dataclass(frozen=True)
 class Projection:
-    """Linear maps of the object and style parts; `share` is the head's weight in the object cosine, 0 to 1."""
+    """Linear maps of the object and style parts."""
 
     base: Axes
     style: Axes
     digest: str
-    head: Axes | None = None
-    share: float = 0.0
+    head: FittedHead | None = None
     known: Floats | None = None
     """Reference vector of the probe picture, as a photo with one view, to check the computation on a machine."""
 
@@ -63,7 +52,7 @@ class Projection:
     @property
     def object_size(self) -> int:
         """Dimensions of the object part."""
-        return self.base.axes.shape[1] + (self.head.axes.shape[1] if self.head else 0)
+        return self.base.axes.shape[1] + (self.head.linear_map.axes.shape[1] if self.head else 0)
 
     @property
     def base_tensors(self) -> dict[str, Floats]:
@@ -73,12 +62,9 @@ class Projection:
         return means | {f"{name}.axes": part.axes.cpu().numpy() for name, part in parts.items()}
 
     def object(self, object_features: Tensor, studio: Tensor) -> Tensor:
-        """Unit object part [N, object_size]: its cosine is (1 - share) * base cosine + share * head cosine."""
+        """Unit object part [N, object_size]."""
         base = self.base(object_features, studio)
-        if self.head is None:
-            return base
-        parts = [base * (1 - self.share) ** 0.5, self.head(object_features, studio) * self.share**0.5]
-        return torch.cat(parts, 1)
+        return base if self.head is None else self.head.combine(base, object_features, studio)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +90,21 @@ class TorchEncoder:
     def style_size(self) -> int:
         """Dimensions of the style part."""
         return self.projection.style.axes.shape[1]
+
+    @property
+    def head_size(self) -> int:
+        """Dimensions of a fitted head, which are the last of the object part; 0 without one."""
+        return self.object_size - self.projection.base.axes.shape[1]
+
+    @property
+    def head_share(self) -> float:
+        """Weight of a fitted head in the cosine of two pictures of its domain, 0 to 1."""
+        return self.projection.head.share if self.projection.head else 0.0
+
+    @property
+    def head_reliability(self) -> float:
+        """What is left of the neighbours' vote on a picture of the head's domain, 0 to 1."""
+        return self.projection.head.reliability if self.projection.head else 1.0
 
     @property
     def prepare(self) -> Callable[[Image, Box], Pixels]:
@@ -177,10 +178,8 @@ def build_projection(tensors: Mapping[str, Tensor], digest: str) -> Projection:
     """Build a projection from stored tensors; raises KeyError when one is missing."""
     stored = {name: value.float() for name, value in tensors.items()}
     base, style = (Axes(stored[f"{part}.means"], stored[f"{part}.axes"]) for part in ("object", "style"))
-    head = Axes(stored["head.means"], stored["head.axes"]) if "head.axes" in stored else None
-    share = float(stored["head.share"]) if head else 0.0
     known = stored["known"].cpu().numpy() if "known" in stored else None
-    return Projection(base, style, digest, head, share, known)
+    return Projection(base, style, digest, parse_head(stored), known)
 
 
 def read_backbone_name(path: Path) -> str:

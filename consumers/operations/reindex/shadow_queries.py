@@ -12,7 +12,7 @@ import numpy as np
 
 from consumers.points.payload import GIVEN
 from consumers.quality.canary.probe import HITS_PER_SEARCH, TIE_TOLERANCE
-from consumers.scoring.look_parts import LookParts
+from consumers.scoring.look_parts import LookParts, parts_of
 from consumers.vision.embedder import ImageEmbedder, Look
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from infra.qdrant.point_ids import IMAGE_NUMBER
@@ -42,7 +42,7 @@ class ShadowIndex:
     @property
     def parts(self) -> LookParts:
         """Dimensions of the parts of its looks."""
-        return LookParts(self.embedder.encoder.object_size, self.embedder.encoder.style_size)
+        return parts_of(self.embedder.encoder)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
 from consumers.quality.evaluation.embedding_store import EmbeddingStore
 from consumers.scoring.calibrator import Calibrator
-from consumers.scoring.look_parts import LookParts
+from consumers.scoring.look_parts import parts_of
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
@@ -112,7 +112,7 @@ def open_direct(store: EmbeddingStore, nulls: NullEmbeddings) -> Iterator[InProc
         stack.callback(index.close)
         index.open(encoder.fingerprint, look_size(encoder))
         pipeline, outbox = ImagePipeline(fetch_inline, store.embed, encoder.fingerprint), Outbox()
-        confidence = Calibrator(index, store.embed, LookParts(encoder.object_size, encoder.style_size), nulls)
+        confidence = Calibrator(index, store.embed, parts_of(encoder), nulls)
         items = ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
         searches = SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, encoder.fingerprint))
         yield InProcessSystem(items, searches, confidence, outbox, index)

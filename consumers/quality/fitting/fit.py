@@ -1,4 +1,4 @@
-"""Fit: computes an encoder's tensors; without labels a base, with labels also a head and the head's share."""
+"""Fit: computes an encoder's tensors; without labels a base, with labels also a head, its share and its domain."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.quality.evaluation.system_under_test import TrackProgress
+from consumers.quality.fitting.confusions import Confusion, find_confusions
 from consumers.quality.fitting.feature_store import FeatureMatrix
-from consumers.quality.fitting.head_weight import CHOSEN_BY, HeadWeightTrial, WeightCurve, choose_share
+from consumers.quality.fitting.head_domain import measure_domain, measure_reliability
+from consumers.quality.fitting.head_weight import CHOSEN_BY, HeadWeightTrial, WeightCurve, choose_share, mix
 from consumers.quality.fitting.holdout import FEWEST_TO_HOLD, hold_out, hold_out_labels
 from consumers.quality.fitting.trainer import EpochScore, HeadTrainer
 from consumers.quality.fitting.validation import draw_validation_set, mean_scores
 from consumers.quality.fitting.whitening_base import (
     Tensors,
-    WhiteningBase,
     choose_base,
     make_bases,
+    make_head_bases,
     project_objects,
 )
 from infra.array_types import Floats, Integers
@@ -62,6 +64,8 @@ class HeadReport:
     lessons: list[EpochScore]
     best_epoch: int
     share: float
+    reliability: float
+    """What is left of the neighbours' vote, see head_domain.measure_reliability."""
     seen: FitComparison
     unseen_labels: int
     unseen: FitComparison | None
@@ -69,12 +73,16 @@ class HeadReport:
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """The tensors, the origin of the base, the mean scores of every candidate base, and the report of the head."""
+    """The tensors, the origin of the base, the mean scores of every candidate base, and the report of the head.
+
+    `confusions` are of held-out pictures, with the head at its share; they hold row numbers of the gallery.
+    """
 
     tensors: Tensors
     base: str
     bases: dict[str, MeasureMeans]
     head: HeadReport | None
+    confusions: Sequence[Confusion] = ()
 
 
 def fit_base(gallery: FeatureMatrix, setup: FitSetup) -> FitResult:
@@ -102,20 +110,31 @@ def number_labels(names: Sequence[str]) -> Integers:
 def fit_head(gallery: FeatureMatrix, names: Sequence[str], setup: FitSetup) -> FitResult:
     """Choose the best base and train a head on all pictures; raises BadInput, see number_labels.
 
-    The base and the number of epochs are chosen on pictures held out from a first training; for the share see
-    choose_share.
+    The base, the number of epochs, the share of the head and the reliability of votes are found on pictures held
+    out from a first training.
     """
     labels, seed = number_labels(names), setup.recipe.seed
     split = hold_out(labels, setup.validation, seed)
     validation_set = draw_validation_set(split.held_out, split.train, labels, seed)
-    base, scores = choose_base(make_bases(gallery, setup.backbone, setup.shipped), gallery, validation_set)
+    candidates = make_head_bases(gallery, setup.backbone, setup.shipped)
+    base, scores = choose_base(candidates, gallery, validation_set)
     trainer = HeadTrainer(gallery, labels, base, setup.recipe, setup.track)
     history, best = trainer.train_until_best(split.train, validation_set)
     known = HeadWeightTrial(validation_set, project_objects(gallery, base.tensors), trainer.project(best.axes))
     report = _report_head(history, best.number, known, _try_novel_labels(trainer, best.number))
-    axes = trainer.train(np.arange(len(labels)), best.number, "training the head on all pictures")
+    confusions = find_confusions(mix(known.base, known.head, report.share), validation_set)
     bases = {origin: mean_scores(base_scores) for origin, base_scores in scores.items()}
-    return FitResult(_add_head(base, axes, report.share), base.origin, bases, report)
+    if report.share == 0:
+        return FitResult(base.tensors, base.origin, bases, report, confusions)
+    head = {
+        "means": trainer.means,
+        "axes": trainer.train(np.arange(len(labels)), best.number, "training the head on all pictures"),
+        "share": np.array([report.share], np.float32),
+        "reliability": np.array([report.reliability], np.float32),
+        **measure_domain(known.base, labels, split),
+    }
+    tensors = base.tensors | {f"head.{name}": value for name, value in head.items()}
+    return FitResult(tensors, base.origin, bases, report, confusions)
 
 
 def _try_novel_labels(trainer: HeadTrainer, epochs: int) -> HeadWeightTrial | None:
@@ -123,7 +142,7 @@ def _try_novel_labels(trainer: HeadTrainer, epochs: int) -> HeadWeightTrial | No
     split = hold_out_labels(trainer.labels, trainer.recipe.seed)
     if split is None:
         return None
-    axes = trainer.train(split.train, epochs, "trying labels that the head never saw")
+    axes = trainer.train(split.train, epochs, "trying labels that a head was not trained on")
     validation_set = draw_validation_set(
         split.held_out, np.arange(len(trainer.labels)), trainer.labels, trainer.recipe.seed
     )
@@ -140,17 +159,9 @@ def _report_head(
     known_curve, novel_curve = known.curve(), novel.curve() if novel else None
     share = choose_share(known_curve, novel_curve)
     return HeadReport(
-        labels, history, epochs, share, _compare_at(known_curve, share), novel_labels,
-        _compare_at(novel_curve, share) if novel_curve else None,
+        labels, history, epochs, share, measure_reliability(known, share), _compare_at(known_curve, share),
+        novel_labels, _compare_at(novel_curve, share) if novel_curve else None,
     )  # fmt: skip
-
-
-def _add_head(base: WhiteningBase, axes: Floats, share: float) -> Tensors:
-    """The base's tensors with those of the head; without them at share 0."""
-    if share == 0:
-        return base.tensors
-    head = {"means": base.tensors["object.means"], "axes": axes, "share": np.array([share], np.float32)}
-    return base.tensors | {f"head.{name}": value for name, value in head.items()}
 
 
 def _compare_at(curve: WeightCurve, share: float) -> FitComparison:

@@ -15,8 +15,8 @@ any head (.98 of grocery)."""
 MIN_GAIN = 2.0
 """Standard errors by which a head must beat the base to be used at all."""
 MAX_SHARE = 0.8
-"""The base always keeps a fifth: held-out labels are still of the catalogue's kinds, and a head is worse at all
-other kinds (with a head fitted on clothes, grocery icons fell from .46 to .33 at .8, and to .30 at 1)."""
+"""The base always keeps a fifth: held-out labels are still of the catalogue's kinds, and a catalogue gets new ones.
+Pictures of other kinds are no members of the head's domain (head_domain.py)."""
 
 WeightCurve = dict[float, Scores]
 """The scores at each share."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from consumers.quality.evaluation.failure_sheet import draw_failures
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.evaluation.setup import progress_on
 from consumers.quality.fitting.feature_store import ImageFeatures, open_feature_store, stack_features
@@ -52,12 +53,17 @@ def run_fit(rows: Sequence[LabelledImage], request: FitRequest, settings: Settin
     if len(readable) < 2:
         example = f": {printable(unreadable[0])}" if unreadable else ""
         raise BadInput(f"{len(readable)} of {len(rows)} pictures can be read{example}; give two at least")
-    gallery = stack_features([features for _, features in readable])
+    gallery, images = stack_features([features for _, features in readable]), [row for row, _ in readable]
     setup = FitSetup(backbone, projection.base_tensors, request.recipe, request.validation, track)
-    labels = [row.label for row, _ in readable]
+    labels = [image.label for image in images]
     result = fit_head(gallery, labels, setup) if all(labels) else fit_base(gallery, setup)
-    report = FitReport(backbone.name, len(readable), int(gallery.studio.sum()), unreadable, request.recipe.seed)
-    _write(report, result, backbone, request)
+    confusions = [confusion.describe(images) for confusion in result.confusions]
+    report = FitReport(
+        backbone.name, len(images), int(gallery.studio.sum()), unreadable, request.recipe.seed, confusions
+    )
+    with new_folder(request.out) as folder:
+        _write_encoder(folder / FITTED, report, result, backbone, request)
+        _write_report(folder, report, result, images)
     print_report(report, result, console)
     console.print(
         f"wrote {request.out}: set LOOKSTREAM_ENCODER={request.out} to use it", markup=False, soft_wrap=True
@@ -67,7 +73,9 @@ def run_fit(rows: Sequence[LabelledImage], request: FitRequest, settings: Settin
     return result
 
 
-def _write(report: FitReport, result: FitResult, backbone: Backbone, request: FitRequest) -> None:
+def _write_encoder(
+    file: Path, report: FitReport, result: FitResult, backbone: Backbone, request: FitRequest
+) -> None:
     # The metadata has no date: the same pictures and seed give the same bytes, and so the same fingerprint.
     metadata = {
         "backbone": backbone_name(request.encoder),
@@ -77,14 +85,20 @@ def _write(report: FitReport, result: FitResult, backbone: Backbone, request: Fi
         "seed": str(request.recipe.seed),
     }
     tensors = result.tensors | {"known": known_vector(backbone, result.tensors, probe())}
-    with new_folder(request.out) as folder:
-        write_projection(folder / FITTED, tensors, metadata)
-        document = as_document(report, result)
-        (folder / "report.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        if result.head and _has_matplotlib():
-            from consumers.quality.fitting.plots import draw_curves
+    write_projection(file, tensors, metadata)
 
-            draw_curves(result.head, folder / "curves.png")
+
+def _write_report(folder: Path, report: FitReport, result: FitResult, images: Sequence[LabelledImage]) -> None:
+    """Write report.json, the examples of confusions and, if matplotlib is installed, the curves."""
+    document = as_document(report, result)
+    (folder / "report.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if result.confusions:
+        examples = [confusion.example(images) for confusion in result.confusions]
+        draw_failures(examples).save(folder / "confusions.png")
+    if result.head and _has_matplotlib():
+        from consumers.quality.fitting.plots import draw_curves
+
+        draw_curves(result.head, folder / "curves.png")
 
 
 def _has_matplotlib() -> bool:

@@ -23,17 +23,17 @@ def draw_curves(report: HeadReport, file: Path) -> None:
 def _draw_epochs(axes: Axes, report: HeadReport) -> None:
     epochs = range(1, len(report.lessons) + 1)
     axes.plot(epochs, [epoch.loss for epoch in report.lessons], color=GREY)
-    axes.set(xlabel="epoch", ylabel="loss", title="a head in training")
+    axes.set(xlabel="epoch", ylabel="loss", title="training of the head")
     score_axes = axes.twinx()
     score_axes.plot(epochs, [epoch.score for epoch in report.lessons], color=ACCENT)
-    score_axes.set_ylabel("mAP@10 of pictures held back", color=ACCENT)
+    score_axes.set_ylabel("mAP@10 of held-out pictures", color=ACCENT)
     score_axes.axvline(report.best_epoch, color=DARK, linestyle=":", linewidth=1)
 
 
 def _draw_shares(axes: Axes, report: HeadReport) -> None:
     comparisons = {
-        "labels that the head saw": (report.seen, ACCENT),
-        "labels that it never saw": (report.unseen, GREY),
+        "labels that the head was trained on": (report.seen, ACCENT),
+        "other labels": (report.unseen, GREY),
     }
     for legend, (comparison, colour) in comparisons.items():
         if comparison is not None:
@@ -42,5 +42,5 @@ def _draw_shares(axes: Axes, report: HeadReport) -> None:
                 shares, [means[CHOSEN_BY] for means in comparison.shares.values()], color=colour, label=legend
             )
     axes.axvline(report.share, color=DARK, linestyle=":", linewidth=1)
-    axes.set(xlabel="the head's share of the cosine", ylabel=CHOSEN_BY, title="on pictures held back")
+    axes.set(xlabel="the head's share of the cosine", ylabel=CHOSEN_BY, title="on held-out pictures")
     axes.legend(frameon=False)

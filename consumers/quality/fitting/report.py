@@ -1,6 +1,6 @@
 """Fit report: prints the result of a fit as lines and tables, and builds the document for report.json."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -8,24 +8,30 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.quality.fitting.fit import FitComparison, FitResult, HeadReport
-from consumers.quality.fitting.whitening_base import MIN_PICTURES, SHIPPED_AXES
+from consumers.quality.fitting.whitening_base import MIN_PICTURES
 from infra.console import format_count, printable
 
 MEASURES = ("precision@1", "precision@10", "mAP@10", "recall@5")
 """The measures that the tables show, of all that are computed."""
 MAX_NAMED = 3
 """The number of unreadable pictures that are named."""
+MAX_CONFUSIONS = 5
+"""The number of confused pairs of labels that are printed; report.json has all."""
 
 
 @dataclass(frozen=True)
 class FitReport:
-    """The data and the seed of a fit; `unreadable` lists the skipped pictures, each with the reason."""
+    """The data and the seed of a fit; `unreadable` lists the skipped pictures, each with the reason.
+
+    `confusions` are as Confusion.describe gives them, most frequent first.
+    """
 
     backbone: str
     pictures: int
     studio: int
     unreadable: Sequence[str]
     seed: int
+    confusions: Sequence[Mapping[str, object]] = ()
 
     def describe_data(self, result: FitResult) -> str:
         """The description of the fitting data that is stored with the tensors as `fitted_on`."""
@@ -46,11 +52,13 @@ def print_report(report: FitReport, result: FitResult, console: Console) -> None
         console.print(line, markup=False, soft_wrap=True)
     if result.head is None:
         return
-    console.print(_table("labels that the head saw, pictures held back", result.head.seen))
+    console.print(_table("held-out pictures of labels that the head was trained on", result.head.seen))
     if result.head.unseen is not None:
-        title = f"{format_count(result.head.unseen_labels, 'label', 'labels')} that a trial head never saw"
+        labels = format_count(result.head.unseen_labels, "label", "labels")
+        title = f"{labels} that a trial head was not trained on"
         console.print(_table(title, result.head.unseen))
-    console.print(_advice(result.head), markup=False, soft_wrap=True)
+    for line in (*_advice(result.head), *_confusions(report)):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _lines(report: FitReport, result: FitResult) -> Iterator[str]:
@@ -60,8 +68,9 @@ def _lines(report: FitReport, result: FitResult) -> Iterator[str]:
         yield f"{format_count(len(report.unreadable), 'picture', 'pictures')} left out: {printable(named)}"
     if result.head is None:
         yield "without labels only the base is fitted: no label column, and no sub-folders"
-    hint = f": {MIN_PICTURES} pictures would give axes of their own" if report.pictures < MIN_PICTURES else ""
-    yield f"base: axes {result.base}{hint}" if result.base == SHIPPED_AXES else f"base: axes {result.base}"
+    needs_more = result.head is None and report.pictures < MIN_PICTURES
+    hint = f": {MIN_PICTURES} pictures would give axes of their own" if needs_more else ""
+    yield f"base: axes {result.base}{hint}"
 
 
 def _table(title: str, comparison: FitComparison) -> Table:
@@ -81,12 +90,24 @@ def _table(title: str, comparison: FitComparison) -> Table:
     return table
 
 
-def _advice(head: HeadReport) -> str:
-    """A sentence on the chosen share, and on the gain for labels that the head was not trained on."""
+def _advice(head: HeadReport) -> Iterator[str]:
+    """Sentences on the chosen share, on labels that the head was not trained on, and on other pictures."""
     if head.share == 0:
-        return "share of the head: 0, for it does not surely beat the base; the encoder is the base alone"
+        yield "share of the head: 0, because it is not surely better than the base: the encoder is the base alone"
+        return
     choice = f"share of the head: {head.share}, best epoch {head.best_epoch} of {len(head.lessons)}"
     if head.unseen is None:
-        return f"{choice}; too few labels to try what the head does for labels that it never saw"
-    gain = head.unseen.mix["precision@1"] - head.unseen.base["precision@1"]
-    return f"{choice}; precision@1 of labels that it never saw: {gain:+.3f}"
+        yield f"{choice}; there are too few labels to measure the head on labels that it was not trained on"
+    else:
+        gain = head.unseen.mix["precision@1"] - head.unseen.base["precision@1"]
+        yield f"{choice}; precision@1 of labels that it was not trained on: {gain:+.3f}"
+    yield "pictures that are like none of these labels are compared by the base alone"
+    yield f"confidences where many neighbours agree: times {head.reliability:.2f}, for the head has learned them"
+
+
+def _confusions(report: FitReport) -> Iterator[str]:
+    if report.confusions:
+        yield "most confused, of the held-out pictures (confusions.png shows examples):"
+    for pair in report.confusions[:MAX_CONFUSIONS]:
+        label, other = printable(str(pair["label"])), printable(str(pair["other"]))
+        yield f"  {pair['count']} of {pair['queries']} {label} find {other} first"

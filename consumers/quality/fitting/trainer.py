@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from consumers.quality.evaluation.system_under_test import TrackProgress
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.validation import ValidationSet
-from consumers.quality.fitting.whitening_base import WhiteningBase, project
+from consumers.quality.fitting.whitening_base import WhiteningBase, fit_means, project
 from infra.array_types import Floats, Integers
 from infra.encoder.heads import Epoch, Examples, Recipe, train_head
 from infra.encoder.whitening import OBJECT_SIZE, whiten_axes
@@ -26,7 +27,10 @@ class EpochScore:
 
 @dataclass(frozen=True, eq=False)
 class HeadTrainer:
-    """Trains heads for one set of labelled pictures; each head starts from the axes of `base`."""
+    """Trains heads for one set of labelled pictures; each head starts from the axes of `base`.
+
+    A head subtracts the means of these pictures, whatever the means of the base.
+    """
 
     gallery: FeatureMatrix
     labels: Integers
@@ -34,10 +38,14 @@ class HeadTrainer:
     recipe: Recipe
     track: TrackProgress
 
+    @cached_property
+    def means(self) -> Floats:
+        """The means of photos and of studio pictures that heads subtract, [2, d]."""
+        return fit_means(self.gallery, self.base.tensors)["object.means"]
+
     def project(self, axes: Floats) -> Floats:
         """All pictures projected by a head's axes, unit rows [N, k]."""
-        means = self.base.tensors["object.means"]
-        return project(self.gallery.features[:, : len(axes)], self.gallery.studio, means, axes)
+        return project(self.gallery.features[:, : len(axes)], self.gallery.studio, self.means, axes)
 
     def train_until_best(
         self, train_rows: Integers, validation_set: ValidationSet
@@ -65,9 +73,9 @@ class HeadTrainer:
         return next(epoch.axes for epoch in self._epochs(train_rows, description) if epoch.number == epochs)
 
     def _epochs(self, train_rows: Integers, description: str) -> Iterable[Epoch]:
-        object_size, means = len(self.base.tensors["object.axes"]), self.base.tensors["object.means"]
+        object_size = len(self.base.tensors["object.axes"])
         views = self.gallery.views[train_rows, :, :object_size]
-        examples = Examples(views, self.gallery.studio[train_rows], self.labels[train_rows], means)
+        examples = Examples(views, self.gallery.studio[train_rows], self.labels[train_rows], self.means)
         return self.track(train_head(examples, self._initial_axes(), self.recipe), description, self.recipe.epochs)
 
     def _initial_axes(self) -> Floats:
@@ -76,6 +84,4 @@ class HeadTrainer:
         if axes.shape[1] <= OBJECT_SIZE:
             return axes
         objects = self.gallery.features[:, : len(axes)]
-        return whiten_axes(
-            objects - self.base.tensors["object.means"][self.gallery.studio.astype(int)], OBJECT_SIZE
-        )
+        return whiten_axes(objects - self.means[self.gallery.studio.astype(int)], OBJECT_SIZE)

@@ -28,24 +28,29 @@ class ValidationSet:
 
     def score(self, rows: Floats) -> Scores:
         """The measures of all pictures as unit rows [N, k]; candidates are ranked by cosine."""
-        return per_query(Relevance(self._correct_hits(rows), self._relevant_counts()))
+        hits, similarities = self.rank(rows, DEPTH)
+        # Past the last candidate comes the query itself, if it is one of them.
+        right = (self.labels[hits] == self.labels[self.queries][:, None]) & np.isfinite(similarities)
+        padding = ((0, 0), (0, DEPTH - right.shape[1]))
+        return per_query(Relevance(np.pad(right, padding), self.relevant_counts()))
 
-    def _correct_hits(self, rows: Floats) -> NDArray[np.bool_]:
-        """Whether each hit has the label of its query, [Q, DEPTH], False past the last candidate."""
+    def rank(self, rows: Floats, depth: int) -> tuple[Integers, Floats]:
+        """The row numbers of the nearest candidates and their cosines, each [Q, depth or fewer], best first.
+
+        `rows` are unit rows [N, k]. The cosine of a query with itself is -inf.
+        """
         chunks = [self.queries[n : n + CHUNK] for n in range(0, len(self.queries), CHUNK)]
-        correct = np.concatenate([self._rank(rows, queries) for queries in chunks])
-        return np.pad(correct, ((0, 0), (0, DEPTH - correct.shape[1])))
+        ranked = [self._rank_chunk(rows, queries, depth) for queries in chunks]
+        return np.concatenate([hits for hits, _ in ranked]), np.concatenate([cosines for _, cosines in ranked])
 
-    def _rank(self, rows: Floats, queries: Integers) -> NDArray[np.bool_]:
-        """Whether each of the nearest candidates has the label of its query, [queries, DEPTH or fewer]."""
-        similarity = rows[queries] @ rows[self.candidates].T
+    def _rank_chunk(self, rows: Floats, queries: Integers, depth: int) -> tuple[Integers, Floats]:
         is_query = queries[:, None] == self.candidates
-        nearest = np.argsort(np.where(is_query, -np.inf, similarity), axis=1, kind="stable")[:, : -1 - DEPTH : -1]
-        same_label = self.labels[self.candidates] == self.labels[queries][:, None]
-        correct: NDArray[np.bool_] = np.take_along_axis(same_label & ~is_query, nearest, axis=1)
-        return correct
+        cosines = np.where(is_query, -np.inf, rows[queries] @ rows[self.candidates].T)
+        nearest = np.argsort(cosines, axis=1, kind="stable")[:, : -1 - depth : -1]
+        return self.candidates[nearest], np.take_along_axis(cosines, nearest, axis=1).astype(np.float32)
 
-    def _relevant_counts(self) -> Integers:
+    def relevant_counts(self) -> Integers:
+        """The number of candidates with the label of each query, without the query itself, [Q]."""
         counts = np.bincount(self.labels[self.candidates], minlength=int(self.labels.max()) + 1)
         return counts[self.labels[self.queries]] - np.isin(self.queries, self.candidates)
 

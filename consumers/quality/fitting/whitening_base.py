@@ -20,9 +20,12 @@ MIN_PICTURES = 2 * OBJECT_SIZE
 SHIPPED_AXES, FITTED_AXES = "the encoder's own", "fitted on these pictures"
 
 
+PARTS = ("object", "style")
+
+
 @dataclass(frozen=True, eq=False)
 class WhiteningBase:
-    """The tensors of a projection, and the origin of its axes: SHIPPED or FRESH."""
+    """The tensors of a projection, and the origin of its axes: SHIPPED_AXES or FITTED_AXES."""
 
     origin: str
     tensors: Tensors
@@ -30,17 +33,34 @@ class WhiteningBase:
 
 def make_bases(gallery: FeatureMatrix, backbone: Backbone, shipped: Mapping[str, Floats]) -> list[WhiteningBase]:
     """The shipped axes with the means of these pictures; with enough pictures, also axes fitted on them."""
-    features, size = gallery.features, backbone.object_size
-    parts = {"object": features[:, :size], "style": features[:, size:]}
-    means = {
-        f"{part}.means": kind_means(values, gallery.studio, shipped[f"{part}.means"])
-        for part, values in parts.items()
-    }
-    axes = {f"{part}.axes": shipped[f"{part}.axes"] for part in parts}
+    means = fit_means(gallery, shipped)
+    axes = {f"{part}.axes": shipped[f"{part}.axes"] for part in PARTS}
     bases = [WhiteningBase(SHIPPED_AXES, axes | means)]
-    if len(features) >= MIN_PICTURES:
-        bases.append(WhiteningBase(FITTED_AXES, whiten(features, gallery.studio, backbone) | means))
+    if len(gallery.features) >= MIN_PICTURES:
+        bases.append(WhiteningBase(FITTED_AXES, whiten(gallery.features, gallery.studio, backbone) | means))
     return bases
+
+
+def make_head_bases(
+    gallery: FeatureMatrix, backbone: Backbone, shipped: Mapping[str, Floats]
+) -> list[WhiteningBase]:
+    """The bases that a head may be combined with: the shipped one unchanged, if it is whitened.
+
+    Pictures outside of the head's domain then rank exactly as with the shipped encoder.
+    """
+    rows, columns = shipped["object.axes"].shape
+    if rows == columns:
+        return make_bases(gallery, backbone, shipped)
+    return [WhiteningBase(SHIPPED_AXES, dict(shipped))]
+
+
+def fit_means(gallery: FeatureMatrix, shipped: Mapping[str, Floats]) -> Tensors:
+    """The means of photos and of studio pictures of both parts; the shipped ones of a kind with few pictures."""
+    parts = np.split(gallery.features, [len(shipped["object.axes"])], axis=1)
+    return {
+        f"{part}.means": kind_means(values, gallery.studio, shipped[f"{part}.means"])
+        for part, values in zip(PARTS, parts, strict=True)
+    }
 
 
 def project(rows: Floats, studio: NDArray[np.bool_], means: Floats, axes: Floats) -> Floats:
@@ -50,10 +70,10 @@ def project(rows: Floats, studio: NDArray[np.bool_], means: Floats, axes: Floats
     return unit
 
 
-def project_objects(gallery: FeatureMatrix, tensors: Tensors, part: str = "object") -> Floats:
-    """The object part of all pictures, projected by the base, or by the `head`, unit rows [N, k]."""
-    axes = tensors[f"{part}.axes"]
-    return project(gallery.features[:, : len(axes)], gallery.studio, tensors[f"{part}.means"], axes)
+def project_objects(gallery: FeatureMatrix, tensors: Tensors) -> Floats:
+    """The object part of all pictures, projected by the base, unit rows [N, k]."""
+    axes = tensors["object.axes"]
+    return project(gallery.features[:, : len(axes)], gallery.studio, tensors["object.means"], axes)
 
 
 def choose_base(

@@ -19,6 +19,8 @@ from consumers.scoring.category_vote import (
     vote,
     voter_plan,
 )
+from consumers.scoring.look_parts import HeadPart, LookParts
+from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import ImageEmbedder, Look
@@ -61,6 +63,12 @@ def test_only_given_categories_vote_and_only_so_many() -> None:
     assert vote([found(0.9, "guess", "predicted"), found(0.8, None)]) == NO_VOTE
     crowd = [found(0.9, "near")] * VOTER_COUNT + [found(0.9, "late")] * 50
     assert [likely.name for likely in vote(crowd).likely] == ["near"]
+
+
+def test_an_unreliable_vote_loses_where_many_voters_agree() -> None:
+    hits = [*[found(0.9, "shoe")] * 5, *[found(0.9, "bag")] * 4, found(0.9, "hat")]
+    confidences = {likely.name: likely.confidence for likely in vote(hits, 0.8).likely}
+    assert confidences == pytest.approx({"shoe": 0.5 * 0.84, "bag": 0.4 * 0.85, "hat": 0.1})
 
 
 @pytest.fixture
@@ -112,6 +120,25 @@ def test_predicted_items_never_vote(
     assert len(voters) == VOTER_COUNT
     assert {hit.payload["category_source"] for hit in voters} == {"given"}
     assert {"i40", "i41"}.isdisjoint({hit.payload["item_id"] for hit in voters})
+
+
+def test_votes_on_what_a_head_was_trained_for_count_as_far_as_they_are_reliable(
+    sight: ImagePipeline, index: Index, eyes: ImageEmbedder, outbox: "Outbox"
+) -> None:
+    size = eyes.encoder.object_size
+    parts = LookParts(size, eyes.encoder.style_size, HeadPart(size, share=1.0, reliability=0.5))
+    unsure = Calibrator(index, eyes.embed, parts, nulls=NullEmbeddings(32))
+    job = ItemIndexer(sight, index, enrichers_of(index, unsure), OutcomePublisher(outbox))
+    job.handle(items(0, 24))
+    unsure.calibrate("default")
+    job.handle(items(40, 1, category=None))
+    assert payload(index, "i40") == {}
+    result = search(
+        SearchHandler(sight, index, unsure, ReplyPublisher(outbox, "fake:1")), outbox, portrait(40, "rgbk")
+    )
+    assert result.categories[0].confidence == pytest.approx(0.55, abs=0.05)
+    of_given_category = [hit.confidence for hit in result.hits if hit.item_id != "i40"]
+    assert max(of_given_category) == pytest.approx(0.54, abs=0.05)
 
 
 def test_what_looks_like_nothing_here_gets_no_category(indexer: ItemIndexer, index: Index) -> None:

@@ -91,3 +91,15 @@ def test_people_read_what_was_chosen_and_by_how_much_it_is_better() -> None:
         "12 categories 75% are of the same category, 50% by default"
     )
     assert "too few" in DEFAULT_METRIC.describe()
+
+
+def test_without_the_head_the_cosine_is_that_of_the_other_dimensions() -> None:
+    points, _ = grouped(np.random.default_rng(2))
+    headed = np.concatenate([points * 0.6, points[::-1, :2]], axis=1).astype(np.float32)
+    metric = Metric(omitted=2)
+    assert metric.changes_objects
+    assert np.allclose(metric.object_cosines(headed[0], headed), points @ points[0], atol=1e-5)
+    assert "without the fitted head" in Metric(omitted=2, check=MetricCheck(300, 12, 0.5, 0.75, 0.1)).describe()
+    assert parse_metric(json.loads(json.dumps(metric.note()))).omitted == 2
+    earlier = {name: value for name, value in metric.note().items() if name != "omitted"}
+    assert parse_metric(earlier).omitted == 0

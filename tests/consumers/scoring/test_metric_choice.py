@@ -1,6 +1,7 @@
 """The choice of a metric: by a collection's own groups, and never by chance."""
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import numpy as np
 
@@ -99,3 +100,16 @@ def test_likely_categories_are_preferred_where_that_helps_and_all_have_a_mean() 
     lonely = tuple(group if n % 3 else f"{n}" for n, group in enumerate(looks.groups))
     scattered = GroupedLooks(looks.objects, looks.colours, lonely, looks.items)
     assert chosen(scattered).category_weight == 0
+
+
+def test_a_head_that_confuses_the_groups_is_left_out_and_one_that_tells_them_is_not() -> None:
+    looks, rng = sample(nuisance=0.5, colour=0, size=40), np.random.default_rng(0)
+    noise = normalise_rows(rng.normal(size=(len(looks.groups), 6)))
+    numbers = np.array([int(group[1:]) for group in looks.groups])
+    labels = normalise_rows(np.eye(GROUPS)[numbers] + 0.1 * rng.normal(size=(len(numbers), GROUPS)))
+    for head, omitted in ((noise, 6), (labels, 0)):
+        objects = np.concatenate([looks.objects * 0.5**0.5, head * 0.5**0.5], axis=1).astype(np.float32)
+        headed = replace(looks, objects=objects, head_size=head.shape[1])
+        metric = chosen(headed)
+        assert metric.omitted == omitted
+        assert chosen(headed, metric).omitted == omitted

@@ -46,6 +46,15 @@ def test_a_hit_without_a_given_category_is_as_sure_as_others_with_its_score() ->
     assert own == pytest.approx([float(CURVE.confidence(np.array(0.5)))] * 2)
 
 
+def test_a_score_among_neighbours_that_a_head_was_trained_on_is_as_sure_as_these_are_reliable() -> None:
+    points = [hit("a", 0.5)]
+    sure = float(CURVE.confidence(np.array(0.5)))
+    for intent, expected in (("similar", 0.9 * sure), ("style", sure)):
+        request = SearchRequest.model_validate({"request_id": "q", "item_id": "a", "intent": intent}, strict=False)
+        search = QueryState(Event(request), request, vote=VOTE)
+        assert category_confidences(search, points, CURVE, {}, 0.9) == pytest.approx([expected])
+
+
 @pytest.mark.parametrize(
     ("vote", "fields"),
     [
@@ -73,6 +82,7 @@ def test_under_the_collections_metric_a_searchs_own_hits_vote() -> None:
     assert category_confidences(search, points, CURVE, {}) == pytest.approx(
         [0.25 * CERTAINTY, *[0.75 * CERTAINTY] * 3]
     )
+    assert category_confidences(search, points, CURVE, {}, 0.4)[1] == pytest.approx(0.75 * 0.6 * CERTAINTY)
     request = SearchRequest(request_id="q", item_id="a", min_score=0.5)
     search = QueryState(Event(request), request, vote=VOTE, metric=Metric(transform=np.eye(2, dtype=np.float32)))
     assert category_confidences(search, points, CURVE, {})[0] == pytest.approx(VOTE.shares["cup"] * CERTAINTY)

@@ -1,6 +1,7 @@
 """`lookstream fit` from pictures to a folder that opens as an encoder, with the real network."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,18 @@ def test_a_labelled_folder_becomes_an_encoder(shop: Path, tmp_path: Path) -> Non
     assert (report["pictures"], report["studio"], report["head"]["labels"]) == (18, 18, 3)
     encoder = open_encoder(str(out), TorchSettings(precision="float32"))  # it checks its known vector
     assert encoder.fingerprint.startswith("encoder:")
+
+
+def test_confused_labels_are_named_and_drawn(shop: Path, tmp_path: Path) -> None:
+    shutil.copytree(shop / "disc", shop / "button")
+    out = tmp_path / "encoder"
+    done = fit(shop, "--out", out, "--encoder", "fast", "--epochs", 2)
+    assert done.exit_code == 0, done.stderr
+    assert "1 of 1 button find disc first" in done.stderr
+    pairs = json.loads((out / "report.json").read_text())["confusions"]
+    assert ("button", "disc") in {(pair["label"], pair["other"]) for pair in pairs}
+    with Image.open(out / "confusions.png") as sheet:
+        assert sheet.width > sheet.height / 2
 
 
 def test_the_same_seed_writes_the_same_bytes(shop: Path, tmp_path: Path) -> None:

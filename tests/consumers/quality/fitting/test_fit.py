@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.fit import FitSetup, fit_base, fit_head
@@ -12,6 +13,7 @@ from consumers.quality.fitting.trainer import PATIENCE
 from consumers.quality.fitting.whitening_base import FITTED_AXES, MIN_PICTURES, SHIPPED_AXES
 from infra.config.errors import BadInput
 from infra.encoder.heads import Recipe
+from infra.encoder.projection import build_projection
 
 
 def test_a_head_beats_a_base_that_hears_only_what_is_loud(
@@ -24,6 +26,26 @@ def test_a_head_beats_a_base_that_hears_only_what_is_loud(
     assert story.share > 0
     assert fitted.tensors["head.axes"].shape == (24, 24)
     assert fitted.tensors["head.share"].tolist() == pytest.approx([story.share])
+
+
+def test_pictures_of_other_kinds_compare_as_with_the_encoder_before(
+    gallery: FeatureMatrix, names: list[str], kit: FitSetup
+) -> None:
+    axes = np.linalg.qr(np.random.default_rng(7).normal(size=(24, 12)))[0].astype(np.float32)
+    whitened = dict(kit.shipped) | {"object.axes": axes}
+    kind = np.zeros(28, np.float16)
+    kind[20] = 8
+    fitted = fit_head(FeatureMatrix(gallery.views + kind, gallery.studio), names, replace(kit, shipped=whitened))
+    assert "head.axes" in fitted.tensors
+    before, after = (
+        build_projection({name: torch.from_numpy(value) for name, value in tensors.items()}, "")
+        for tensors in (whitened, fitted.tensors)
+    )
+    photos = torch.zeros(240, dtype=torch.bool)
+    for sign, is_other in ((-1, True), (1, False)):
+        features = torch.from_numpy(gallery.features + sign * kind.astype(np.float32))[:, :24]
+        old, new = (projection.object(features, photos).numpy() for projection in (before, after))
+        assert np.allclose(new @ new.T, old @ old.T, atol=1e-6) == is_other
 
 
 def test_labels_that_mean_nothing_get_no_share(gallery: FeatureMatrix, names: list[str], kit: FitSetup) -> None:
