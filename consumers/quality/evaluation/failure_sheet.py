@@ -29,30 +29,19 @@ CellPosition = tuple[int, int]
 class SearchFailure:
     """A query with a wrong first hit; `rank`, from 1, is that of the first relevant hit, None when there is none.
 
-    `relevant` is the picture of that hit, or else another relevant picture. `hits` are those of the first picture
-    and, if it was found, of the relevant one; `coverage` is that of the answer.
+    `relevant` is the picture of that hit, or else another relevant picture. `score` is that of the first hit.
+    `captions` are the lines of text below the three pictures.
     """
 
     query: LabelledImage
     first: LabelledImage
     relevant: LabelledImage
-    hits: tuple[Hit, ...]
+    score: float
     rank: int | None
-    coverage: float | None = None
-
-    def captions(self) -> tuple[tuple[str, ...], ...]:
-        """The lines of text below each picture, as TITLES has them."""
-        coverage = "unknown" if self.coverage is None else f"{self.coverage:.0%}"
-        rank = "not among the hits" if self.rank is None else f"hit {self.rank}"
-        first, *found = map(_confidences, self.hits)
-        return (
-            (_name(self.query), f"coverage {coverage}"),
-            (_name(self.first), f"score {self.hits[0].score:.2f}", first),
-            (_name(self.relevant), rank, *found),
-        )
+    captions: tuple[tuple[str, ...], ...]
 
 
-def _name(row: LabelledImage) -> str:
+def name_of(row: LabelledImage) -> str:
     """What a picture shows, and its category if that says more."""
     category = f" ({row.category})" if row.category not in ("", row.label) else ""
     return (row.label or row.image) + category
@@ -72,7 +61,7 @@ def worst_failures(
         for n, row in enumerate(truth.queries)
         if results[n].hits and relevance.relevant[n] and not relevance.right[n, 0]
     ]
-    return sorted(failures, key=lambda failure: (failure.rank is not None, -failure.hits[0].score))[:limit]
+    return sorted(failures, key=lambda failure: (failure.rank is not None, -failure.score))[:limit]
 
 
 def _failure(
@@ -83,8 +72,17 @@ def _failure(
     position = int(truth.qrels_of(row)[0][0]) if rank is None else catalogue_position(hits[rank - 1].item_id)
     relevant = truth.catalogue[position]
     first = truth.catalogue[catalogue_position(hits[0].item_id)]
-    named = hits[:1] if rank is None else (hits[0], hits[rank - 1])
-    return SearchFailure(row, first, relevant, named, rank, results[n].coverage)
+    coverage = results[n].coverage
+    captions = (
+        (name_of(row), f"coverage {'unknown' if coverage is None else f'{coverage:.0%}'}"),
+        (name_of(first), f"score {hits[0].score:.2f}", _confidences(hits[0])),
+        (name_of(relevant), *(("not among the hits",) if rank is None else _found(rank, hits[rank - 1]))),
+    )
+    return SearchFailure(row, first, relevant, hits[0].score, rank, captions)
+
+
+def _found(rank: int, hit: Hit) -> tuple[str, str]:
+    return f"hit {rank}", _confidences(hit)
 
 
 def draw_failures(failures: Sequence[SearchFailure]) -> Image.Image:
@@ -107,7 +105,7 @@ def _draw_failure(
     page: Image.Image, draw: ImageDraw.ImageDraw, failure: SearchFailure, position: CellPosition
 ) -> None:
     pictures = zip(
-        (failure.query, failure.first, failure.relevant), failure.captions(), (DARK, RED, GREEN), strict=True
+        (failure.query, failure.first, failure.relevant), failure.captions, (DARK, RED, GREEN), strict=True
     )
     for n, (row, lines, colour) in enumerate(pictures):
         left, top = position[0] + n * (SIDE + GAP), position[1]

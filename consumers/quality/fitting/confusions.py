@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consumers.quality.evaluation.failure_sheet import MAX_FAILURES, SearchFailure
+from consumers.quality.evaluation.failure_sheet import MAX_FAILURES, SearchFailure, name_of
 from consumers.quality.evaluation.labelled_dataset import LabelledImage
 from consumers.quality.fitting.validation import ValidationSet
 from infra.array_types import Floats
@@ -30,7 +30,13 @@ class Confusion:
 
     def example(self, rows: Sequence[LabelledImage]) -> SearchFailure:
         """The example as the sheet of failures draws it; `rows` are the pictures by row number."""
-        return SearchFailure(rows[self.query], rows[self.first], rows[self.right], self.similarity, self.rank)
+        query, first, right = (rows[number] for number in (self.query, self.first, self.right))
+        captions = (
+            (name_of(query), f"{self.count} of {self.queries} held-out pictures"),
+            (name_of(first), f"similarity {self.similarity:.2f}"),
+            (name_of(right), f"hit {self.rank}"),
+        )
+        return SearchFailure(query, first, right, self.similarity, self.rank, captions)
 
     def describe(self, rows: Sequence[LabelledImage]) -> dict[str, object]:
         """The confusion with the names of labels and pictures, for report.json."""

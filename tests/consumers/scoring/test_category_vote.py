@@ -123,18 +123,18 @@ def test_predicted_items_never_vote(
 
 
 def test_votes_on_what_a_head_was_trained_for_count_as_far_as_they_are_reliable(
-    sight: ImagePipeline, index: Index, eyes: ImageEmbedder, outbox: "Outbox"
+    pipeline: ImagePipeline, index: Index, embedder: ImageEmbedder, outbox: "Outbox"
 ) -> None:
-    size = eyes.encoder.object_size
-    parts = LookParts(size, eyes.encoder.style_size, HeadPart(size, share=1.0, reliability=0.5))
-    unsure = Calibrator(index, eyes.embed, parts, nulls=NullEmbeddings(32))
-    job = ItemIndexer(sight, index, enrichers_of(index, unsure), OutcomePublisher(outbox))
+    size = embedder.encoder.object_size
+    parts = LookParts(size, embedder.encoder.style_size, HeadPart(size, share=1.0, reliability=0.5))
+    unsure = Calibrator(index, embedder.embed, parts, nulls=NullEmbeddings(32))
+    job = ItemIndexer(pipeline, index, enrichers_of(index, unsure), OutcomePublisher(outbox))
     job.handle(items(0, 24))
     unsure.calibrate("default")
     job.handle(items(40, 1, category=None))
     assert payload(index, "i40") == {}
     result = search(
-        SearchHandler(sight, index, unsure, ReplyPublisher(outbox, "fake:1")), outbox, portrait(40, "rgbk")
+        SearchHandler(pipeline, index, unsure, ReplyPublisher(outbox, "fake:1")), outbox, portrait(40, "rgbk")
     )
     assert result.categories[0].confidence == pytest.approx(0.55, abs=0.05)
     of_given_category = [hit.confidence for hit in result.hits if hit.item_id != "i40"]

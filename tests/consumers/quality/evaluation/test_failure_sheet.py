@@ -42,12 +42,12 @@ def answers(truth: GroundTruth) -> list[SearchResult]:
 def test_each_failure_states_what_the_answer_stated(truth: GroundTruth) -> None:
     results = answers(truth)
     never, second = worst_failures(truth, results, truth.relevance_of(truth.queries, results))
-    assert second.captions() == (
+    assert second.captions == (
         ("red disc (disc)", "coverage 25%"),
         ("blue ring (ring)", "score 0.90", "confidence 80%, same item 40%"),
         ("red disc (disc)", "hit 2", "confidence 80%, same item 40%"),
     )
-    assert never.captions() == (
+    assert never.captions == (
         ("green disc (disc)", "coverage unknown"),
         ("blue bar (bar)", "score 0.60", "confidence 80%, same item 40%"),
         ("green disc (disc)", "not among the hits"),
