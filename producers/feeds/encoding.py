@@ -116,7 +116,8 @@ def guess_encoding(sample: bytes) -> str | None:
 def _score_words(words: list[bytes], encoding: str, alphabet: Alphabet) -> float:
     """How well the letters of a language explain the bytes of words in a single-byte encoding, up to about 1."""
     count = sum(byte > 0x7F for word in words for byte in word)
-    return sum(alphabet.weigh(word.decode(encoding, "replace")) for word in words) / max(count, 1)
+    texts = [word.decode(encoding, "replace") for word in words]
+    return sum(map(alphabet.weigh, texts)) / max(count, 1) - alphabet.case_prior(" ".join(texts))
 
 
 def _score_characters(words: list[bytes], encoding: str, characters: CharacterSet) -> float:
