@@ -116,6 +116,8 @@ def read_jpeg(data: bytes) -> JpegFile:
         end = at + max(int.from_bytes(data[at : at + 2], "big"), 2)
         body = data[at + 2 : end]
         if marker in FRAMES:
+            if jpeg.samples:
+                break  # The picture has no end, and the next one begins.
             jpeg.add_frame(marker, body)
         if marker == SCAN:
             found = SCAN_END.search(data, end)
@@ -125,8 +127,14 @@ def read_jpeg(data: bytes) -> JpegFile:
         if marker == SCAN or _decides_look(marker, body):
             parts.append(data[marker_at - 1 : end])
         at = end
-    jpeg.finish(b"".join(parts), is_whole=is_whole)
+    jpeg.finish(b"".join(parts if is_whole else _to_last_scan(parts)), is_whole=is_whole)
     return jpeg
+
+
+def _to_last_scan(segments: list[bytes]) -> list[bytes]:
+    """The segments without those behind the last scan, which are of another picture; all if there is no scan."""
+    scans = [place for place, each in enumerate(segments) if each[1] == SCAN]
+    return segments[: scans[-1] + 1] if scans else segments
 
 
 def _skip_fill(data: bytes, at: int) -> int:

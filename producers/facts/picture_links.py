@@ -34,6 +34,8 @@ SEPARATOR = re.compile(r"(\s*[,;|\r\n\t]+\s*|\s+(?=https?://|s3://))", re.I)
 PICTURE_NAME = re.compile(r"\.(?:jpe?g|jpe|jfif|jfi|a?png|webp|gif|hei[cf]|avif|tiff?|bmp|jxl|svg|jp2)$", re.I)
 BRACKETED = re.compile(r"\((https?://[^\s()]+)\)", re.I)
 """URLs in brackets after a name, as Airtable and Markdown write attachments."""
+PLUGIN_TEXT = re.compile(r" ! ?(?:alt|title|desc|caption) ?:.*", re.I | re.S)
+"""Texts that an export plugin of WooCommerce (WebToffee) writes behind a URL: ` ! alt : A ! title : B`."""
 LONG_BLANK = re.compile(r"\s{64,}")
 EDGES = " ,;|\t\r\n"
 """Characters around links in a list."""
@@ -96,7 +98,7 @@ def split_links(text: str) -> list[str]:
         else:
             links[-1] += pieces[number - 1 : number + 1]
         ends = not is_url and (not has_names or PICTURE_NAME.search(piece) is not None)
-    found = ("".join(parts).strip(EDGES) for parts in links)
+    found = (PLUGIN_TEXT.sub("", "".join(parts)).strip(EDGES) for parts in links)
     return [link for link in found if link]
 
 

@@ -36,6 +36,11 @@ class Alphabet:
         rare = 0.0 if self.is_western else priors["others"] + scale * priors["others_with_little_evidence"]
         return rare + rank * priors["rank"] + (rank > 0) * scale * priors["rank_with_little_evidence"]
 
+    def case_prior(self, text: str) -> float:
+        """The deduction for a text without capital letters in an alphabet that has them, Greek or Cyrillic."""
+        has_capitals = self.letters[0] >= FIRST_GREEK and self.letters.upper() != self.letters
+        return read_priors()["without_capitals"] if has_capitals and text == text.lower() else 0.0
+
     def weigh(self, text: str) -> float:
         """The score of a word for the language: up to about 1 for each letter outside of ASCII, or less than 0."""
         total, before = 0.0, ""

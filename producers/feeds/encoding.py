@@ -1,9 +1,9 @@
 """Encoding: detect the encoding of a feed, and convert its bytes to UTF-8 while they are read.
 
-A mark at the beginning (BOM) decides, then the zeros of UTF-16 and UTF-32, then an XML declaration. Otherwise bytes
-are ASCII until the first others come; the text around these is compared with the alphabets of the languages. Bytes
-that the encoding does not have are converted to BAD_BYTE, which is not valid UTF-8 either, so that each format
-finds them in the row where they are.
+A mark at the beginning (BOM) decides, then the zeros of UTF-16 and UTF-32, then the escape sequences of ISO-2022,
+then an XML declaration. Otherwise bytes are ASCII until the first others come; the text around these is compared
+with the alphabets of the languages. Bytes that the encoding does not have are converted to BAD_BYTE, which is not
+valid UTF-8 either, so that each format finds them in the row where they are.
 """
 
 import codecs
@@ -41,6 +41,8 @@ LABELS = {
     "unicode": "utf-16",
 }
 """Names that Python does not know."""
+ESCAPES = re.compile(rb"\x1b(?:\$[@B]|\([IJ]|\$\(D|(?P<korean>\$\)C))")
+"""Sequences that switch to the characters of ISO-2022-JP (RFC 1468), or of ISO-2022-KR (RFC 1557)."""
 NO_ENCODINGS = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf-7"}
 """Codecs of Python in which no file is saved."""
 SINGLE_BYTE = ("cp125", "iso8859", "koi8", "mac", "cp8")
@@ -72,6 +74,12 @@ def find_mark(start: bytes) -> tuple[str, int] | None:
     shape = "".join("0" if count > 0.6 * most else "x" for count in zeros)
     found = {"x000": "utf-32-le", "000x": "utf-32-be", "x0x0": "utf-16-le", "0x0x": "utf-16-be"}.get(shape)
     return (found, 0) if found and len(start) >= 8 else None
+
+
+def find_escapes(start: bytes) -> str | None:
+    """The encoding that escape sequences in a text show, whose bytes are all ASCII."""
+    found = ESCAPES.search(start) if start.isascii() else None
+    return None if found is None else "iso2022_kr" if found["korean"] else "iso2022_jp_ext"
 
 
 def declared_encoding(start: bytes) -> str | None:
@@ -108,7 +116,8 @@ def guess_encoding(sample: bytes) -> str | None:
 def _score_words(words: list[bytes], encoding: str, alphabet: Alphabet) -> float:
     """How well the letters of a language explain the bytes of words in a single-byte encoding, up to about 1."""
     count = sum(byte > 0x7F for word in words for byte in word)
-    return sum(alphabet.weigh(word.decode(encoding, "replace")) for word in words) / max(count, 1)
+    texts = [word.decode(encoding, "replace") for word in words]
+    return sum(map(alphabet.weigh, texts)) / max(count, 1) - alphabet.case_prior(" ".join(texts))
 
 
 def _score_characters(words: list[bytes], encoding: str, characters: CharacterSet) -> float:
@@ -156,6 +165,8 @@ class Utf8Bytes(io.RawIOBase):
         mark = find_mark(start)
         if mark is not None and (encoding is None or mark[1] > 0):
             encoding, start = mark[0], start[mark[1] :]
+        elif encoding is None and (escaped := find_escapes(start)) is not None:
+            encoding = escaped
         elif encoding is None and (label := declared_encoding(start)) is not None:
             declared = find_encoding(label)
             if declared is None and guess_encoding(start) != "utf-8":

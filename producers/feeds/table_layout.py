@@ -43,6 +43,11 @@ class TableLayout:
         line = SplitLine(self.syntax, text)
         return not line.is_open and len(line.cells) == len(self.names) and self.has_addresses(line.cells)
 
+    def has_row_shape(self, text: str) -> bool:
+        """Whether a line has as many cells as a row, or more, and its addresses, if quotes do not count."""
+        cells = text.split(self.syntax.delimiter)
+        return bool(self.address_columns) and len(cells) >= len(self.names) and self.has_addresses(cells)
+
     def has_addresses(self, cells: Sequence[str]) -> bool:
         """Whether cells have web addresses where the table has them."""
         return all(place < len(cells) and ADDRESS.search(cells[place]) for place in self.address_columns)

@@ -147,7 +147,7 @@ class TableReader:
         if syntax.quote not in text:
             return text.split(syntax.delimiter)
         cells = syntax.split_unquoted(text)
-        if syntax.delimiter == "\t" and len(cells) == width:
+        if syntax.delimiter == "\t" and len(cells) == width and not self._may_continue(text, cells[-1]):
             return cells  # in a table with tabs, a quote counts only where its partner ends the cell
         if syntax.regular.fullmatch(text):
             return self._split_regular(text)
@@ -167,6 +167,12 @@ class TableReader:
         cell = self.columns.layout.names[min(len(line.cells), width - 1)]
         return f"a quote in column `{cell}` is not closed: close it, and double the quotes within quoted cells"
 
+    def _may_continue(self, text: str, last_cell: str) -> bool:
+        """Whether a quote opens the last cell of a line with all cells, so that its text may continue below."""
+        syntax = self.columns.layout.syntax
+        line = SplitLine(syntax, text) if last_cell.startswith(syntax.quote) else None
+        return line is not None and line.is_open and len(line.cells) == len(self.columns.names) - 1
+
     def _split_regular(self, text: str) -> list[str]:
         if self._csv is not None and len(text) <= csv.field_size_limit():
             self._slot.append(text)
@@ -176,12 +182,11 @@ class TableReader:
     def _join_lines(self, line: SplitLine, text: str) -> bool:
         """Add the lines up to the end of a quoted cell. False if its quote is a lone one; then nothing is read.
 
-        A quote is a lone one if its cell would hold a line that is a row by itself.
+        A quote is a lone one if its cell would hold a line that is a row by itself. If the line of the quote has
+        the shape of a row, another line of that shape is enough: a second lone quote may be what closes the cell.
         """
         layout, place, size = self.columns.layout, 0, len(text)
-        cells = text.split(layout.syntax.delimiter)
-        if layout.address_columns and len(cells) == len(layout.names) and layout.has_addresses(cells):
-            return False
+        may_be_row = layout.has_row_shape(text)
         while line.is_open:
             following = self._line_ahead(place)
             self._looked += 1
@@ -189,7 +194,7 @@ class TableReader:
             if following is None or is_far or self._looked > FREE_LOOK_AHEAD + LOOK_AHEAD_PER_LINE * self._line:
                 return False
             next_text = following.rstrip(LINE_ENDS)
-            if layout.is_row(next_text):
+            if layout.is_row(next_text) or (may_be_row and layout.has_row_shape(next_text)):
                 return False
             line.add_line(next_text, "\n")
             place, size = place + 1, size + len(next_text)

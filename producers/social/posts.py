@@ -107,6 +107,8 @@ class PostReader:
             return self._read_activity(inner, depth + 1)
         if "Undo" in types and "Create" in types_of(inner):
             return self._deletion(activity, object_of(inner.get("object")))
+        if types & UPSERT_ACTIVITIES and "Tombstone" in types_of(inner):
+            return self._deletion(activity, inner)
         if "Delete" in types:
             return self._read_delete(activity, inner)
         if not types & UPSERT_ACTIVITIES:

@@ -131,6 +131,16 @@ def test_a_jpeg_without_its_last_bytes_is_decoded(
     assert difference(whole[:-cut], whole) < (0.001 if cut <= 2 else 8)
 
 
+@pytest.mark.parametrize("behind", [{}, {"progressive": True}])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_without_its_end_ends_where_a_second_picture_begins(
+    options: dict[str, object], behind: dict[str, object]
+) -> None:
+    whole, second = encoded(photo(), "JPEG", **options), encoded(photo(640, 480, seed=1), "JPEG", **behind)
+    assert difference(whole[:-2] + second, whole) == 0
+    assert refusal(whole[: len(whole) // 2] + second).code == Code.IMAGE_UNREADABLE
+
+
 @pytest.mark.parametrize("percent", [30, 60])
 def test_zeros_in_place_of_what_did_not_arrive_do_not_make_a_picture_whole(percent: int) -> None:
     whole = encoded(photo(320, 320), "JPEG")

@@ -48,6 +48,7 @@ A, B, COMMA = "https://h.test/a.jpg", "https://h.test/b.jpg", "https://h.test/c_
          ["data:image/png;base64,AAAA", "data:image/png;base64,BBBB"]),
         (f"front.jpg ({A}), back.jpg ({B})", [A, B]),
         (f"![front]({A})", [A]),
+        (f"{A} ! alt : front, red ! title : a.jpg ! desc :  ! caption : | {B} ! alt :", [A, B]),
         (None, []),
         ("", []),
         ("[]", []),

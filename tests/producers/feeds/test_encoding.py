@@ -47,6 +47,20 @@ def test_unicode_is_detected_with_and_without_a_mark(tmp_path: Path, encoding: s
     assert titles(rows(tmp_path, text.encode(encoding), name))[0] == "Größe 赤"
 
 
+@pytest.mark.parametrize(("encoding", "text"), [
+    ("iso2022_jp", "赤い革の靴, ブーツ"), ("iso2022_jp_ext", "白いｼｬﾂ"), ("iso2022_kr", "빨간 가죽 구두"),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["feed.csv", "feed.xml"])
+def test_escape_sequences_tell_the_encodings_whose_bytes_are_all_ascii(
+    tmp_path: Path, encoding: str, text: str, name: str
+) -> None:
+    data = {
+        "feed.csv": f'id,title,image_link\n1,"{text}",u\n',
+        "feed.xml": f'<?xml version="1.0"?><rss><item><id>1</id><title>{text}</title></item></rss>',
+    }[name]
+    assert titles(rows(tmp_path, data.encode(encoding), name)) == [text]
+
+
 @pytest.mark.parametrize(("encoding", "label", "text"), [
     ("gb2312", "GB2312", "红色皮鞋"), ("gbk", "GB2312", "紅色"), ("cp1251", "windows-1251", "Ботинки"),
     ("cp1252", "ISO-8859-1", "12 €"), ("shift_jis", "Shift_JIS", "赤い靴"), ("utf-8", "utf8", "Größe"),

@@ -86,6 +86,30 @@ def test_a_cell_may_hold_lines_with_delimiters_and_quotes(tmp_path: Path) -> Non
         ]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+def test_the_last_cell_of_a_row_may_hold_lines(tmp_path: Path, delimiter: str) -> None:
+    texts = ["Soft cotton\n\nMachine wash, cold", "plain", f'"Best"\nsee {U.format(9)}', "one line\nmore"]
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter)
+    writer.writerow(["id", "image_link", "title"])
+    writer.writerows([str(number), U.format(number), text] for number, text in enumerate(texts))
+    found = rows(tmp_path, out.getvalue())
+    assert [row.cells["title"] if isinstance(row, FeedRow) else row for row in found] == texts
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("following", ["plain", 'end"', '"two\nlines"', '"lone'])
+def test_a_lone_quote_in_the_last_column_costs_its_row_alone(
+    tmp_path: Path, delimiter: str, following: str
+) -> None:
+    lines = [("0", '"Rod 5'), ("1", following), ("2", "plain")]
+    text = "".join(delimiter.join((name, U.format(name), title)) + "\n" for name, title in lines)
+    found = rows(tmp_path, delimiter.join(["id", "image_link", "title"]) + "\n" + text)
+    lone = [name for name, title in lines if title.count('"') == 1 and title.startswith('"')]
+    good = [row.cells["id"] for row in found if isinstance(row, FeedRow)]
+    assert good == [name for name, _ in lines if name not in lone or delimiter == "\t"]
+
+
 def test_a_quote_that_is_never_closed_costs_one_row(tmp_path: Path) -> None:
     lines = [f"{n},t,{U.format(n)},1" for n in range(300)]
     lines[5] = f'5,"never closed,{U.format(5)},1'

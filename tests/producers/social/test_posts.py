@@ -166,6 +166,7 @@ def test_a_bad_post_is_one_sentence_with_its_line(tmp_path: Path, post: dict[str
         create(note(attachment=[], updated=LATER)),
         create(note(type="Video", updated=LATER), type="Update"),
         create({"type": "Tombstone", "id": "https://s.test/1"}, type="Update", updated=LATER),
+        create({"type": "Tombstone", "id": "https://s.test/1", "deleted": LATER}, type="Update"),
         note(attachment=[], updated=LATER),
         create(note(attachment=[{"type": "Link", "href": "https://s.test/p"}], updated=LATER), type="Update"),
         {"type": "Undo", "object": create(note()), "published": LATER},
