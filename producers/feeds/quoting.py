@@ -54,6 +54,10 @@ class SplitLine:
         self._open_text: list[str] = []
         self._read_cells(text, 0)
 
+    def has_open_cell(self, place: int) -> bool:
+        """Whether the cell at a place, from 1, is quoted and not closed yet."""
+        return self.is_open and len(self.cells) == place - 1
+
     def add_line(self, text: str, line_end: str) -> None:
         """Continue with the next line; `line_end` is the line end before it."""
         self._open_text.append(line_end)

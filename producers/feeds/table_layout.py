@@ -111,7 +111,7 @@ def _lay_out(lines: Sequence[str], first: int, syntax: CellSyntax) -> tuple[floa
         is_wide = len(present) >= width / 2
         is_header = known >= max(3, len(present) / 2)  # cells of rows may be known names too, as Color and Size
         if best is None or (score > best[0] and (is_header or not _is_wide(best[1], width))):
-            columns = _address_columns(body, len(names))
+            columns = _address_columns(lines[end : end + SAMPLE_LINES], len(names), syntax)
             best = score, TableLayout(syntax, tuple(names), tuple(lines[:place]), end, columns)
         if is_wide and known >= 2:
             break
@@ -149,8 +149,11 @@ def _score(names: Sequence[str], body: Sequence[Sequence[str]], syntax: CellSynt
     return 2.0 * known + weight * is_split * (1 + 2 * same + min(len(names), 20) / 40) - 3 * addresses
 
 
-def _address_columns(body: Sequence[Sequence[str]], width: int) -> frozenset[int]:
-    """Columns in which nearly every line of the right width has a web address."""
-    rows = [cells for cells in body if len(cells) == width]
+def _address_columns(lines: Sequence[str], width: int, syntax: CellSyntax) -> frozenset[int]:
+    """Columns in which nearly every line of the right width has a web address; an open quote may be a lone one."""
+    quoted = (SplitLine(syntax, line) for line in lines if line.strip())
+    split = [line.split(syntax.delimiter) for line in lines if line.strip()]
+    rows = [cells if line.is_open else line.cells for line, cells in zip(quoted, split, strict=True)]
+    rows = [cells for cells in rows if len(cells) == width]
     counts = Counter(place for cells in rows for place, cell in enumerate(cells) if ADDRESS.search(cell))
     return frozenset(place for place, count in counts.items() if count >= 0.9 * len(rows))

@@ -147,7 +147,7 @@ class TableReader:
         if syntax.quote not in text:
             return text.split(syntax.delimiter)
         cells = syntax.split_unquoted(text)
-        if syntax.delimiter == "\t" and len(cells) == width and not self._may_continue(text, cells[-1]):
+        if syntax.delimiter == "\t" and len(cells) == width and not self._may_continue(text):
             return cells  # in a table with tabs, a quote counts only where its partner ends the cell
         if syntax.regular.fullmatch(text):
             return self._split_regular(text)
@@ -167,11 +167,11 @@ class TableReader:
         cell = self.columns.layout.names[min(len(line.cells), width - 1)]
         return f"a quote in column `{cell}` is not closed: close it, and double the quotes within quoted cells"
 
-    def _may_continue(self, text: str, last_cell: str) -> bool:
+    def _may_continue(self, text: str) -> bool:
         """Whether a quote opens the last cell of a line with all cells, so that its text may continue below."""
         syntax = self.columns.layout.syntax
-        line = SplitLine(syntax, text) if last_cell.startswith(syntax.quote) else None
-        return line is not None and line.is_open and len(line.cells) == len(self.columns.names) - 1
+        last_cell = text.rpartition(syntax.delimiter)[2]
+        return last_cell.startswith(syntax.quote) and SplitLine(syntax, text).has_open_cell(len(self.columns.names))
 
     def _split_regular(self, text: str) -> list[str]:
         if self._csv is not None and len(text) <= csv.field_size_limit():
@@ -183,7 +183,8 @@ class TableReader:
         """Add the lines up to the end of a quoted cell. False if its quote is a lone one; then nothing is read.
 
         A quote is a lone one if its cell would hold a line that is a row by itself. If the line of the quote has
-        the shape of a row, another line of that shape is enough: a second lone quote may be what closes the cell.
+        the shape of a row, another line of that shape is enough, or a quote that is not doubled: a second lone
+        quote, or the quotes of a cell in the next row, may be what closes the cell.
         """
         layout, place, size = self.columns.layout, 0, len(text)
         may_be_row = layout.has_row_shape(text)
@@ -199,7 +200,9 @@ class TableReader:
             line.add_line(next_text, "\n")
             place, size = place + 1, size + len(next_text)
         width = len(layout.names)
-        if len(line.cells) != width and not (line.is_regular and len(line.cells) < width):
+        if not line.is_regular and (may_be_row or len(line.cells) != width):
+            return False
+        if len(line.cells) > width:
             return False
         for _ in range(place):
             self._ahead.popleft()

@@ -110,6 +110,49 @@ def test_a_lone_quote_in_the_last_column_costs_its_row_alone(
     assert good == [name for name, _ in lines if name not in lone or delimiter == "\t"]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "|"])
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_a_lone_quote_before_a_cell_with_lines_costs_its_row_alone(
+    tmp_path: Path, delimiter: str, place: int
+) -> None:
+    lines = [["0", "plain", "plain", U.format(0)], ["1", "plain", "plain", U.format(1)]]
+    lines[0].insert(place, '"Rod 5')
+    lines[1].insert(place, '"two ""big""\nlines"')
+    header = ["id", "title", "brand", "image_link"]
+    header.insert(place, "description")
+    text = "".join(delimiter.join(line) + "\n" for line in [header, *lines, *lines[1:]])
+    assert outline(rows(tmp_path, text)) == [2, "1", "1"]
+
+
+QUOTED_CELLS = {
+    "plain": "plain", '19" TV': '19" TV', '"two\nlines"': "two\nlines", '"a ""b""\nc"': 'a "b"\nc',
+    '"a, b; c\n\nsee https://h.test/x.jpg"': "a, b; c\n\nsee https://h.test/x.jpg",
+}  # fmt: skip
+"""Cells of a table as they are written, and as they are read."""
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    order=st.permutations(["id", "title", "image_link", "price", "brand"]),
+    delimiter=st.sampled_from([",", ";", "|", "\t"]),
+    table=st.lists(
+        st.tuples(st.sampled_from(["title", "brand"]), st.sampled_from(['"lone', *QUOTED_CELLS])),
+        min_size=2, max_size=9,
+    ),
+)  # fmt: skip
+def test_lone_quotes_between_cells_with_lines_cost_their_rows_alone(
+    tmp_path: Path, order: list[str], delimiter: str, table: list[tuple[str, str]]
+) -> None:
+    lines = [delimiter.join(order)]
+    for number, (column, cell) in enumerate(table):
+        row = {"id": f"i{number}", "title": "t", "image_link": U.format(number), "price": "1 EUR", "brand": "b"}
+        lines.append(delimiter.join((row | {column: cell})[name] for name in order))
+    found = {row.cells["id"]: row for row in rows(tmp_path, "\n".join(lines)) if isinstance(row, FeedRow)}
+    for number, (column, cell) in enumerate(table):
+        if cell != '"lone':
+            assert found[f"i{number}"].cells[column] == QUOTED_CELLS[cell]
+
+
 def test_a_quote_that_is_never_closed_costs_one_row(tmp_path: Path) -> None:
     lines = [f"{n},t,{U.format(n)},1" for n in range(300)]
     lines[5] = f'5,"never closed,{U.format(5)},1'
