@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 from PIL import Image, ImageDraw
 
 from infra.config.kafka import KafkaSettings
@@ -48,6 +49,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     select(config, items)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: min(places.get(part, len(places)) for part in item.path.parts))
+
+
+@pytest.fixture(autouse=True)
+def default_logs() -> Iterator[None]:
+    """Undo the configuration of logs by a command that a test has run: later tests read the default ones."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
