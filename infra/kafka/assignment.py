@@ -10,8 +10,8 @@ from infra.kafka.record import Record
 OFFSET_LIMIT = 2**63
 """Kafka offsets are signed 64-bit integers."""
 MAX_NOTED_OFFSETS = 200
-"""Most open offsets in a note, which must fit Kafka's limit (offset.metadata.max.bytes, 4096 by default). Finished
-records beyond that many open ones are not recorded, so the next owner processes them again."""
+"""Most unfinished offsets in a note, as Kafka limits its size (offset.metadata.max.bytes, 4096 by default). If more
+are unfinished, the note covers only the records before the next one; the next owner processes the rest again."""
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Assignment:
         return still_open[0], json.dumps({"through": end, "open": still_open}, separators=(",", ":"))
 
     def _was_finished(self, offset: int) -> bool:
-        """Whether the last owner finished this record; drops open offsets before it that the topic lost."""
+        """Whether the last owner finished this record; drops earlier open offsets, whose records are deleted."""
         if not self._unreceived and offset >= self.through:
             return False
         for deleted in [unreceived for unreceived in self._unreceived if unreceived < offset]:

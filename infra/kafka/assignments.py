@@ -20,7 +20,8 @@ class BufferLimits:
     records: int = 512
     bytes: int = 64 << 20
     resume_share: float = 0.4
-    """A partition is resumed when the used share of all limits, or of its own part of them, is at most this."""
+    """A partition is resumed when it uses at most this share of its own part of the limits, or when all partitions
+    together use at most this share of the limits."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Assignments:
 
     @property
     def waiting(self) -> int:
-        """Number of records that were received and not taken."""
+        """Number of records that were received, but not taken yet."""
         return sum(len(assignment.buffer) for assignment in self._assignments.values())
 
     def upcoming(self, limit: int, due: DueTime) -> list[Record]:
@@ -131,13 +132,14 @@ class Assignments:
                 self._assignments[partition].mark_committed(offset)
 
     def free_records(self, limits: BufferLimits) -> int:
-        """How many records may be fetched: the free capacity, or one partition's part of it if there is none."""
+        """How many records may be fetched: the free part of the limit, but at least one partition's share of it."""
         return max(1, limits.records - self.waiting, limits.records // max(1, len(self._assignments)))
 
     def to_pause(self, limits: BufferLimits, due: DueTime) -> list[Partition]:
-        """Partitions to pause: those whose first record is not due, and those above their part of a reached limit.
+        """Partitions to pause.
 
-        The former do not count towards the limits.
+        These are the partitions whose first record is not due, which do not count towards the limits; and, once a
+        limit is reached, the partitions that have used up their own part of it.
         """
         active, total = self._active(limits, due)
         return [

@@ -26,7 +26,7 @@ CONNECTION_CLOSED = "connection closed by peer"
 
 
 class ClientReports(logging.Handler):
-    """Collects what a client reports and logs while it finds no broker; prints nothing, as lines are many."""
+    """Collects what a client reports and logs while it finds no broker; prints none of the many lines."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ ANSWER_SECONDS = 5.0
 """Seconds that a broker may take to answer a request for metadata, offsets or topics."""
 
 REQUEST_MS = 10_000
-"""Milliseconds until any request of the client times out: a consumer's owner must poll again in time."""
+"""Timeout of each request of the client in milliseconds: a thread that waits for it must still poll in time."""
 
 Config = dict[str, ConfigValue]
 """librdkafka properties by name."""
@@ -52,7 +52,7 @@ def member_config(kafka: KafkaSettings, group: str) -> Config:
     }
     if kafka.static_member:
         config["group.instance.id"] = kafka.static_member
-    if kafka.group_protocol == "consumer":  # there the broker's settings apply instead of these
+    if kafka.group_protocol == "consumer":  # with it the broker's settings apply instead of those below
         return config | {"group.protocol": "consumer"} | extra_settings(kafka)
     classic: Config = {
         "session.timeout.ms": kafka.session_timeout_ms,
@@ -63,7 +63,7 @@ def member_config(kafka: KafkaSettings, group: str) -> Config:
 
 
 def new_client(client_class: Callable[..., Client], config: Mapping[str, object]) -> Client:
-    """Create a librdkafka client; raises KafkaFault for properties that are valid alone and not together."""
+    """Create a librdkafka client; raises KafkaFault for properties that are valid each, but not together."""
     with translate_errors("librdkafka does not accept these settings: see LOOKSTREAM_KAFKA_CLIENT"):
         return client_class(config, logger=log)
 

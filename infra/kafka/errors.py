@@ -32,7 +32,7 @@ class Fenced(Fault):
 
 
 class PartitionsRevoked(Exception):
-    """The group no longer knows this member or its generation: its partitions follow from the next assignment."""
+    """The group no longer knows this member or its generation: the next assignment states its partitions."""
 
 
 class RecordRefused(Fault):
@@ -109,7 +109,7 @@ _BY_CODE = {
 _FENCED_TEXTS = tuple(
     KafkaError(code).str() for code, error_class in _BY_CODE.items() if error_class is ErrorClass.FENCED
 )
-"""Texts of fencing errors: a consumer reports a fatal state with the code _FATAL and the cause only in the text."""
+"""Texts of fencing errors: a consumer reports a fatal error by the code _FATAL, and its cause only in the text."""
 
 _REMEDIES = {
     KafkaError._RESOLVE: "the host's name is not known: correct LOOKSTREAM_KAFKA_BOOTSTRAP or the name server",
@@ -163,7 +163,10 @@ def to_exception(error: KafkaError, what: str) -> Exception:
 
 @contextmanager
 def translate_member_errors(what: str) -> Iterator[None]:
-    """The same for a group member: a fatal state raises PartitionsRevoked, as the next poll reports its cause."""
+    """Convert the KafkaException of a group member into one of our exceptions.
+
+    A fatal error of the client, or a fenced member, raises PartitionsRevoked: the next poll reports the cause.
+    """
     with translate_errors(what):
         try:
             yield

@@ -60,14 +60,14 @@ class Membership:
     def is_renewed(self) -> bool:
         """Whether the group has removed this member since the last `confirm`, so that it joins as a new one.
 
-        The client keeps its partitions if it learns of that from the response to a join request: it reports them to
-        the group as its own, and calls no callback (librdkafka 2.16, rd_kafka_cgrp_handle_JoinGroup with
+        If the client learns of the removal from the response to a join request, it keeps its partitions: it reports
+        them to the group as its own, and calls no callback (librdkafka 2.16, rd_kafka_cgrp_handle_JoinGroup with
         UNKNOWN_MEMBER_ID). Another member may have had them meanwhile.
         """
         return self._member_id is not None and self.consumer.memberid() != self._member_id
 
     def confirm(self) -> None:
-        """Note that the partitions are assigned to the member which this client is now."""
+        """Store the current member id, to which the group has assigned the partitions."""
         self._member_id = self.consumer.memberid()
 
     def receive(self, limit: int, seconds: float) -> list[Message]:
@@ -94,7 +94,7 @@ class Membership:
         self.restart()
 
     def restart(self) -> None:
-        """Join as a new client, which keeps nothing of what this one was assigned."""
+        """Close the client, and join with a new one, which keeps none of its partitions."""
         self.consumer.close()
         self._member_id = None
         self.consumer = new_client(Consumer, self._config)
@@ -145,13 +145,13 @@ class Membership:
     def group_metadata(self) -> object:
         """The metadata of the group for a transaction. Raises PartitionsRevoked."""
         metadata = self.consumer.consumer_group_metadata()
-        self._check_is_not_renewed()  # after: the metadata may be those of the new member
+        self._check_is_not_renewed()  # checked last: the metadata may be those of the new member
         return metadata
 
     def leave(self, has_joined: Callable[[], bool], holds_partitions: Callable[[], bool]) -> None:
         """Leave the group, once the member has joined it, and close the client.
 
-        If a member leaves while it joins, the local broker waits for it for ever and admits nobody else (Tansu
+        If a member leaves while it joins, the local broker waits for it for ever and admits no other member (Tansu
         0.6.0). With librdkafka a static member leaves only by unsubscribing: if it were closed at once, its
         partitions would stay unassigned until its session ends.
         """

@@ -8,7 +8,7 @@ from infra.config.kafka import KafkaSettings
 from infra.kafka.record import Partition
 
 OffsetAndMetadata = tuple[int, str]
-"""Committed state of a partition: the offset of the first unfinished record, and a note of the later open ones."""
+"""Committed state of a partition: offset of the first unfinished record, and a note that lists the later ones."""
 
 
 def topic_name(kafka: KafkaSettings, topic: str) -> str:

@@ -16,10 +16,10 @@ from schemas.failures import Unavailable
 from schemas.topics import REPLY_TO_PATTERN
 
 REPLY_TOPIC = re.compile(REPLY_TO_PATTERN)
-"""Topics that clients may name for replies: only for these are our permissions queried."""
+"""Topics that clients may name for replies: the cache queries our permissions only for these."""
 
 MAX_AGE_SECONDS = 60.0
-"""Seconds until the cache is refreshed, since partitions are added and permissions are granted."""
+"""Seconds until the cache is refreshed, since partitions may be added and permissions may change."""
 MIN_REFRESH_SECONDS = 5.0
 """Fewest seconds between refreshes for unknown topics, however many clients name them."""
 
@@ -71,7 +71,7 @@ class PartitionCache:
 
 
 def _may_write(description: "Future[TopicDescription]") -> bool:
-    """Whether the broker allows writes; True if it does not report permissions, as the local broker."""
+    """Whether the broker allows writes; True if it does not report permissions, like the local broker."""
     try:
         allowed = description.result().authorized_operations
     except KafkaException:

@@ -1,7 +1,7 @@
 """Topic readers: read topics without a consumer group, as for results, outcomes and dead letters.
 
-Leaders move, and are elected shortly after a topic is created: requests for end offsets or partitions are retried
-until a deadline. Later errors are raised: a reader that is refused raises KafkaFault.
+The leader of a partition may change, and a new topic has no leaders at first: requests for end offsets or
+partitions are retried until a deadline. Later errors are raised: KafkaFault if the broker refuses a reader.
 """
 
 import random
@@ -26,8 +26,8 @@ T = TypeVar("T")
 SILENCE_TIMEOUT_SECONDS = 15.0
 """Seconds without a message in the middle of a topic after which the broker counts as unavailable."""
 WHOLE_FETCH_WAIT_MS = 250
-"""Least fetch wait for reading whole topics: they need large fetches, and the local broker returns what it has
-found when the wait ends (DECISIONS.md)."""
+"""Shortest fetch wait in milliseconds of a client that reads whole topics: it needs large fetches, and the local
+broker returns what it has found when the wait ends (DECISIONS.md)."""
 LEADER_SECONDS = 15.0
 """Seconds to wait for the leader of a partition."""
 
@@ -42,7 +42,7 @@ class TopicReader:
         numbers = _partitions(self._consumer, kafka, topic) if partitions is None else partitions
         self._assignment = [TopicPartition(topic_name(kafka, topic), partition) for partition in numbers]
         for assigned in self._assignment:
-            # The end is fixed now, not at the first fetch: records written after this line are read.
+            # Read the end now, not at the first fetch, so that records written after this line are read.
             assigned.offset = _end_of(self._consumer, kafka, assigned)
         self._assign()
 
@@ -174,7 +174,7 @@ def _raise_if_refused(message: Message | None, problems: Problems) -> None:
 
 def _reader(kafka: KafkaSettings, overrides: Config, problems: Problems) -> Consumer:
     config = client_config(kafka) | {
-        # This group is never joined: librdkafka requires an id, and looks up its coordinator.
+        # No client joins this group, but librdkafka requires a group id, and looks up its coordinator.
         "group.id": group_name(kafka, READERS_GROUP),
         "enable.auto.commit": False,
         "fetch.wait.max.ms": kafka.fetch_wait_ms,

@@ -21,8 +21,8 @@ from schemas.envelope import Event, to_bytes, to_headers
 from schemas.failures import Unavailable
 
 FATAL_EVENT = (KafkaException, SystemError)
-"""Raised by the call that serves the event of a fatal error; SystemError by a flush that also serves reports
-(confluent-kafka 2.16.1)."""
+"""Errors that `poll` and `flush` of the client raise when it reports a fatal error; a flush that also serves
+delivery reports raises SystemError (confluent-kafka 2.16.1)."""
 DELIVERY_SECONDS = 30.0
 """Seconds that a record may wait for its acknowledgement (DECISIONS.md)."""
 DROP_SECONDS = 0.5
@@ -159,8 +159,8 @@ class EventSink:
     def _serve(self, seconds: float) -> None:
         """Serve delivery reports.
 
-        A fatal error of the client is left out here: the report of each record has it too, and the next call that
-        produces raises it.
+        This ignores a fatal error of the client: the delivery report of each record contains it too, and the next
+        `produce` raises it.
         """
         with suppress(*FATAL_EVENT):
             self.producer.poll(seconds)
@@ -189,11 +189,11 @@ class EventSink:
     def _renew_if_rejected(self) -> None:
         """Replace the producer if the broker rejects its records.
 
-        For a producer without a transactional id this is a mistake of the broker about its epoch. The local broker
-        makes it for producers whose records timed out while it was frozen (Tansu 0.6.0), and never recovers.
+        If the producer has no transactional id, the broker is wrong about its epoch. The local broker makes this
+        mistake for producers whose records timed out while it was frozen, and never recovers (Tansu 0.6.0).
         """
         if self._is_rejected and "transactional.id" not in self._config:
-            # Reports the delivery result of each record in the old producer to the thread that waits for it.
+            # The old producer must first report the delivery of its records to the threads that wait for them.
             self._wait_for_reports(DELIVERY_SECONDS + 1)
             self.producer, self._is_rejected = self._start(), False
 

@@ -27,7 +27,7 @@ BeforeRevoke = Callable[[Sequence[Partition]], None]
 
 
 def no_revoke_callback(_partitions: Sequence[Partition]) -> None:
-    """Callback for sources whose records have no work in progress."""
+    """Revoke callback that does nothing, for owners that have no records in progress."""
 
 
 def due_immediately(_record: Record) -> float:
@@ -38,7 +38,7 @@ def due_immediately(_record: Record) -> float:
 class EventSource:
     """A consumer group member; one thread owns it, and must call poll_batch or prefetch continually.
 
-    It joins the group at the first of these calls: a worker that loads a model first takes no partitions meanwhile.
+    It joins the group at the first of these calls, so a worker holds no partitions while it loads its model.
     `due` returns when a record may be taken, in seconds since 1970; later records of its partition wait too.
     """
 
@@ -57,7 +57,7 @@ class EventSource:
         self._next_resume_at = 0.0
         self.problems = Problems()
         """Errors that the client has reported, with their remedies, until they are resolved."""
-        self.assigned = False  # possibly to no partitions
+        self.assigned = False  # True also if the group has assigned no partitions
         self._keeps_lost_partitions = False
         self.hold: HoldTimer | None = None
         """The wait for the last owners' notes while they cannot be read; new partitions supply no records then."""
@@ -67,7 +67,7 @@ class EventSource:
         self._member = Membership(kafka, group, topics, changes, events)
 
     def call_before_revoke(self, call: BeforeRevoke) -> None:
-        """Set the callback before partitions are revoked: the last chance to mark finished records."""
+        """Set a callback that runs before partitions are revoked: the last chance to mark finished records."""
         self._before_revoke = call
 
     def ignore_due_times(self) -> None:
@@ -108,7 +108,7 @@ class EventSource:
             ):
                 partition = plain_partition(self._kafka, each)
                 lag[partition[0]] += len(self._assignments[partition].buffer)
-                if each.offset >= 0:  # negative: nothing has been received of it yet
+                if each.offset >= 0:  # negative: no record of this partition was received yet
                     _, end = self._member.consumer.get_watermark_offsets(each, cached=True)
                     lag[partition[0]] += max(0, end - each.offset)
         return lag
@@ -135,7 +135,7 @@ class EventSource:
         self._assignments.mark_committed(offsets)
 
     def commit_async(self) -> None:
-        """Commit the marked records asynchronously; the next call repeats this until the broker confirms it."""
+        """Commit the marked records asynchronously; further calls repeat this until the broker confirms it."""
         if offsets := self._assignments.uncommitted():
             self._member.commit(offsets, asynchronous=True)
 

@@ -35,22 +35,22 @@ ANSWER_SECONDS = 3.0
 """Seconds that the broker may take for one step of a transaction. Then a new producer is created, which looks up
 the coordinators again: the old one may keep using those that were killed."""
 MAX_ANSWER_SECONDS = 12.0
-"""Largest value of that time, which doubles with each new producer until a transaction is committed: a cluster that
-is only slow must not cause new producers for ever."""
+"""Longest time for one step: ANSWER_SECONDS doubles with each new producer until a transaction is committed,
+because a cluster that is only slow must not cause new producers for ever."""
 START_SECONDS = 15.0
-"""Seconds that a new producer may take to initialise: until a failed coordinator has a successor."""
+"""Seconds that a new producer may take to initialise: a failed coordinator gets its successor in that time."""
 CALL_GRACE_SECONDS = 0.5
-"""Seconds after its timeout at which a call is abandoned: one that waits for a group coordinator that was killed
-may wait for ever (librdkafka 2.16.0, as below)."""
+"""Seconds that a call may exceed its timeout before it is abandoned: it may wait for ever for a group
+coordinator that was killed (librdkafka 2.16.0, see RECOVERY_SETTINGS)."""
 REPLACE_INTERVAL_SECONDS = 120.0
 """Fewest seconds between replacements of a fenced producer: the error may concern its own earlier epoch."""
 OVERDUE_SHARE = 0.9
-"""If a transaction was open for at least this share of its timeout, the producer was not fenced by another one: the
-broker has aborted the transaction, which it reports by the same error. A new producer always resolves that."""
+"""If a transaction was open for at least this share of its timeout, no other producer has fenced this one: the
+broker has aborted the transaction, and reports the same error for that. A new producer always resolves it."""
 RECOVERY_SETTINGS: Mapping[str, ConfigValue] = {"metadata.recovery.strategy": "none"}
 """By default a producer that has lost all brokers discards them and uses the bootstrap servers again. It may then
 wait for ever, past its own timeout, for the group coordinator, which it has discarded too (librdkafka 2.16.0,
-issues 5456 and 5511; observed after 90 s of a frozen broker). With `none` it keeps its brokers and continues."""
+issues 5456 and 5511; observed with a broker frozen for 90 s). With `none` it keeps its brokers and continues."""
 
 
 NO_ANSWER_CODES = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
@@ -92,7 +92,8 @@ class TransactionSink:
 
         `group_metadata` is called right before the offsets are sent, as the group may have rebalanced since the
         records of the batch were taken. Raises Unavailable or PartitionsRevoked if nothing was committed and the
-        same call may succeed later; OutcomeUnknown; Fenced or KafkaFault if this producer must end.
+        same call may succeed later; OutcomeUnknown if it may be committed; Fenced or KafkaFault if this producer
+        must end.
         """
         self.resolve_outcome()
         self._abort()
@@ -127,7 +128,7 @@ class TransactionSink:
             self._deadline = float("inf")
 
     def resolve_outcome(self) -> None:
-        """After OutcomeUnknown: complete or abort the transaction by a new producer. Raises Unavailable."""
+        """After OutcomeUnknown: create a producer that completes or aborts the transaction. Raises Unavailable."""
         if self._is_outcome_unknown:
             self._replace_producer()
             self._is_outcome_unknown = False
@@ -210,7 +211,7 @@ class TransactionSink:
         """Create a new producer of this name, which ends the old one's transaction; raises Unavailable.
 
         A producer whose records timed out in a transaction needs a new epoch to abort it. The local broker never
-        grants it one (Tansu 0.6.0; observed after 90 s of a frozen broker), but it does to a new producer.
+        grants it one (Tansu 0.6.0; observed with a broker frozen for 90 s), but grants one to a new producer.
         """
         self._sink.drop()
         self._answer_seconds = min(2 * self._answer_seconds, MAX_ANSWER_SECONDS)
@@ -243,7 +244,6 @@ def _call_with_timeout(seconds: float, call: Callable[[], object]) -> None:
 
 
 def _is_transient(problem: Exception) -> bool:
-    """Whether the error is transient, so that the same step may succeed later."""
     if not isinstance(problem, KafkaException):
         return False
     error: KafkaError = problem.args[0]

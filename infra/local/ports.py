@@ -7,7 +7,8 @@ LOOPBACK = "127.0.0.1"
 MAX_TRIES = 100
 """Number of random ports to try."""
 PORT_RANGE = range(20_000, 32_000)
-"""Below the ephemeral range: an outgoing connection could get a port of that range before its owner listens."""
+"""Below the ephemeral range, from which the kernel could give a port to an outgoing connection before its owner
+listens."""
 
 
 def is_listening(address: tuple[str, int]) -> bool:
@@ -30,9 +31,9 @@ def find_free_port(preferred: int) -> int:
 def claim_port(preferred: int) -> socket.socket:
     """Claim `preferred` if it is free, else another port; no other caller gets it until the claim is closed.
 
-    A process starts between the check of a port and listening on it: a second `lookstream up` that starts
-    meanwhile would choose the same port, and then use the first one's broker. So the UDP port of the same number is
-    bound as the claim: nothing else uses it, and the kernel releases it when its owner dies.
+    A child process listens on its port some time after the port was checked: a second `lookstream up` that starts
+    in that time would choose the same port, and then use the broker of the first one. So the claim binds the UDP
+    port of the same number: nothing else uses it, and the kernel releases it when its owner dies.
     """
     for port in (*filter(None, [preferred]), *random.sample(PORT_RANGE, MAX_TRIES)):
         claim = socket.socket(type=socket.SOCK_DGRAM)

@@ -13,7 +13,7 @@ BROKER, INDEX, INDEX_WORKER, QUERY_WORKER = "broker", "index", "index worker", "
 GATEWAY, CANARY = "gateway", "canary"
 """Names of the services."""
 REACHED_BY = {"0.0.0.0": LOOPBACK, "::": "::1", "localhost": LOOPBACK}
-"""Host by which a listener on one of these hosts is reached; any other is reached by its own name."""
+"""Host to connect to if a server listens on one of these hosts; for any other host, connect to that host itself."""
 
 
 class LocalExtraMissing(Exception):
@@ -42,7 +42,7 @@ def index_service(socket: Path, generation: int = FIRST) -> Service:
 
 @dataclass(frozen=True)
 class WorkerPlacement:
-    """A worker's data folder, its metrics port (0: none), and whether it drains as its broker forgets records."""
+    """A worker's data folder, its metrics port (0: none), and whether it drains, as a local broker requires."""
 
     folder: Path
     metrics_port: int
@@ -59,7 +59,7 @@ def index_worker_service(placement: WorkerPlacement, generation: int = FIRST) ->
 
 
 def clear_heartbeats(data: Path) -> None:
-    """Create the folder of heartbeats and remove those of an earlier run, whose parts may not be started again."""
+    """Create the folder of heartbeats and remove the files of an earlier run, as some of its parts may not run."""
     folder = data / "run"
     folder.mkdir(exist_ok=True)
     for heartbeat in folder.glob("*.alive"):
@@ -86,7 +86,7 @@ def _worker_service(
         str(placement.metrics_port),
         *options,
     ]
-    # A member of the old broker's group would rejoin the new one, whose group then waits for it for ever.
+    # A worker that outlives its broker would rejoin the group at the new broker, which then waits for it for ever.
     return Service(
         component_name(name, generation),
         command,

@@ -16,8 +16,9 @@ from infra.observability.heartbeat import STARTING, last_beat, read_state
 from infra.processes.spawn import ChildSetup, LastLines, reap_orphans, spawn, terminate
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
-"""First and longest pause in seconds before a dead child is restarted; doubled each time that it dies early."""
+"""First and longest pause in seconds before a dead child is restarted; it doubles with each early death."""
 YOUNG_SECONDS = 30.0
+"""A death less than this many seconds after the start is an early one."""
 STORM_DEATHS, STORM_PAUSE = 10, 60.0
 """After STORM_DEATHS early deaths in a row a child is restarted once in STORM_PAUSE seconds."""
 STOP_SECONDS = 12.0
@@ -29,7 +30,8 @@ PERMANENT: Mapping[int, str] = {
     3: "its encoder is missing, or differs from the encoder of the index: see its message",
     4: "the files of the index are damaged: see its message",
 }
-"""Exit codes that a restart does not resolve, with the remedy: workers/commands.py, qdrant/embedded/damage.py."""
+"""Exit codes of failures that a restart does not resolve, with the remedy; consumers/workers/commands.py defines 3,
+infra/qdrant/embedded/damage.py 4."""
 
 
 class ServiceFailed(Exception):
@@ -154,7 +156,7 @@ class Supervisor:
         self._start_again(child)
 
     def drain(self, seconds: float, give_up: Callable[[], bool]) -> bool:
-        """Have the draining parts finish their queued work; returns whether they did within `seconds`."""
+        """Tell the drainable parts to finish their queued work; returns whether they did within `seconds`."""
         waiting = [c.process for c in self._children.values() if c.part.is_drainable and c.process.poll() is None]
         for process in waiting:
             process.send_signal(signal.SIGUSR1)
@@ -199,7 +201,7 @@ def restart_pause(deaths: int, code: int) -> float:
 
 
 def heartbeat_check(path: Path) -> Callable[[float], bool]:
-    """A readiness check: whether the worker's heartbeat has left the state `starting` since its start."""
+    """A readiness check: whether the worker has written a heartbeat since its start and is not `starting`."""
 
     def is_ready(started_at: float) -> bool:
         state = read_state(path)

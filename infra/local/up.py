@@ -26,9 +26,10 @@ from schemas.failures import Unavailable
 from schemas.topics import all_topics
 
 BROKER_PORT = 9092
-"""Preferred port; a free one is used if it is in use."""
+"""Preferred port of the local broker; if it is in use, any free port is used."""
 BROKER_SECONDS, READY_SECONDS = 10.0, 120.0
-"""Start timeouts in seconds: the first start on a cold disk imports torch and loads the weights twice."""
+"""Timeouts in seconds of a restarted broker, and of parts that start. The latter is long, since the first start on
+a cold disk imports torch and loads the weights twice."""
 Print = Callable[[str], None]
 
 

@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 5.0
 def serve_metrics(settings: MetricsSettings, registry: CollectorRegistry) -> Iterator[None]:
     """Serve the metrics of a registry at `settings.host` and `port` until the block ends; port 0 disables this.
 
-    Raises BadInput if the host is no loopback address and there is no token, or if the port is in use.
+    Raises BadInput if the host is not a loopback address and there is no token, or if the port is in use.
     """
     if not settings.port:
         yield

@@ -1,4 +1,4 @@
-"""Gateway metrics: requests, results and searches in flight; callers cannot choose label values, which are few."""
+"""Gateway metrics: requests, results and searches in flight; label values are few, and no caller chooses them."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from infra.metrics.workers import SECONDS
 EXPOSITION_TYPE = CONTENT_TYPE_LATEST
 """Media type of the text that `exposition` returns."""
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
-"""Other methods are counted as `other`, as a caller may invent any."""
+"""Other methods are counted as `other`, because a caller may send any method name."""
 
 
 class GatewayMetrics:

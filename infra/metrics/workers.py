@@ -1,4 +1,4 @@
-"""Worker metrics: records, batches, items and searches; callers cannot choose label values, which are few."""
+"""Worker metrics: records, batches, items and searches; label values are few, and no caller chooses them."""
 
 from collections.abc import Iterable, Mapping
 

@@ -1,4 +1,4 @@
-"""Heartbeat: a file in which a worker writes its state, and whose modification time is its last sign of life."""
+"""Heartbeat: a file to which a worker writes its state; its modification time is the time of the last beat."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 STARTING, READY, HOLDING, DRAINING = "starting", "ready", "holding", "draining"
 """States of a worker: no partitions yet; processing; waiting for a dependency; finishing before it ends."""
 MAX_AGE_SECONDS = 30.0
-"""Largest age of a heartbeat in seconds: ten times the longest interval of a busy worker, and shorter than the
-timeouts of orchestrators."""
+"""Largest age of a heartbeat in seconds: ten times the longest interval between two beats of a busy worker, and
+shorter than the timeouts of orchestrators."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def describe_program() -> str:
-    """Version of lookstream, its commit if known, and the versions of the engines below it, one a line."""
+    """Version of lookstream, its commit if known, and the versions of the other PACKAGES, one per line."""
     versions = installed_versions()
     own = versions.pop("lookstream", "not installed")
     commit = _commit()
@@ -73,9 +73,10 @@ def lower_priority(niceness: int) -> None:
     """Lower the CPU priority of this process and its children.
 
     Linux first divides processor time between sessions, and applies niceness only within them ("The autogroup
-    feature" in sched(7)). `lookstream up` gives each part a session, so its leader also sets that of the session.
+    feature" in sched(7)). `lookstream up` gives each part its own session, so the first process of a session
+    also sets the niceness of that session.
     """
     os.nice(niceness)
     if os.getsid(0) == os.getpid():
-        with suppress(OSError):  # not Linux, or without the feature
+        with suppress(OSError):  # not Linux, or a kernel without autogroups
             Path("/proc/self/autogroup").write_text(str(niceness))

@@ -14,8 +14,9 @@ from infra.observability.redaction import Redact, guard_crash, guard_threads, re
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 REPORTED_OTHERWISE = ("librdkafka",)
-"""Loggers whose errors are shown at the level debug alone. librdkafka repeats an error for each try, and passes it
-to callbacks, which bring it to the heartbeat and `lookstream health` with its remedy (infra/kafka/problems.py)."""
+"""Loggers whose errors are shown only at the level debug. librdkafka logs the same error at each attempt. It also
+passes the error to callbacks, so the heartbeat and `lookstream health` show it with its remedy
+(infra/kafka/problems.py)."""
 
 
 def configure_logs(logs: LogSettings, part: str, redact: Redact) -> None:
@@ -87,8 +88,6 @@ def _part_processor(part: str) -> Callable[[Any, str, MutableMapping[str, Any]],
 
 
 def _masking_processor(redact: Redact) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
-    """A structlog processor that redacts all values of a line."""
-
     def mask(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {name: redact_all(value, redact) for name, value in line.items()}
 

@@ -38,7 +38,7 @@ Redact = Callable[[str], str]
 
 
 class Redaction:
-    """Callable that masks secrets in texts. `secrets` are masked however they are quoted."""
+    """Callable that masks secrets in texts. `secrets` are masked in quoted and URL-encoded form too."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         spellings = {
@@ -52,7 +52,7 @@ class Redaction:
         return QUERY.sub(rf"\1?{MASK}", self.name(text))
 
     def name(self, text: str) -> str:
-        """The same for names such as an item's key, but keeps queries, since they distinguish names."""
+        """`text` with secrets and URL credentials masked; queries stay, as they distinguish names (item keys)."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
         return TRUNCATED_CREDENTIALS.sub(MASK, CREDENTIALS.sub(f"{MASK}@", text)) if "://" in text else text
@@ -97,7 +97,7 @@ def guard_crash(redact: Redact) -> None:
 
 
 def guard_threads(redact: Redact) -> None:
-    """The same for an uncaught exception in a thread."""
+    """Redact the trace of an uncaught exception in a thread from now on."""
 
     def write(arguments: threading.ExceptHookArgs) -> None:
         lines = traceback.format_exception(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
@@ -125,7 +125,7 @@ def _secrets_of(group: BaseModel) -> Iterator[str]:
 
 
 def _secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
-    """The same from the environment variables, for settings that are invalid."""
+    """The secrets in the environment variables, for settings that are invalid."""
     for name, info in Settings.model_fields.items():
         group = info.annotation
         if isinstance(group, type) and issubclass(group, BaseModel):

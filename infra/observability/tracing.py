@@ -70,7 +70,10 @@ class SpanWriter:
         return carrier[TRACEPARENT]
 
     def sent(self, event: Event, topic: str) -> Event:
-        """The event with the traceparent of a new span for its sending; without a parent that starts a trace."""
+        """Write a span for the sending of an event, and return the event with the span's traceparent.
+
+        The parent is the event's own traceparent, or else that of the caller; without either, a new trace starts.
+        """
         whole = SpanStep(f"send {topic}", event.time, datetime.now(UTC))
         parent = event.extra.get(TRACEPARENT) or CALLER_TRACEPARENT.get()
         traceparent = self.write_span(parent, whole, [], {"lookstream.event": event.id})

@@ -18,7 +18,7 @@ def main() -> None:
     parent, number, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
-    # Compared with the given parent id, and not with 1: in a container a living parent may be process 1.
+    # Compare with the given parent id, not with 1: in a container a parent that still runs may be process 1.
     if os.getppid() != parent:
         sys.exit(PARENT_DIED)
     try:

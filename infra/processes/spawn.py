@@ -23,7 +23,7 @@ LAUNCHER = Path(__file__).with_name("launch.py")
 MAX_LINES, MAX_LINE_BYTES = 20, 8_192
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 END_SECONDS = 1.0
-"""Seconds to wait for the last lines of a dead child; they take longer only if its own children still write."""
+"""Seconds to wait for the last lines of a dead child; they come later only if its own children still write."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ChildSetup:
     """Options of a child process."""
 
     stderr: int | IO[bytes] | None = None
-    """As for subprocess; None: the parent's own."""
+    """Standard error, as for subprocess.Popen; None: that of the parent."""
     inherited: tuple[int, ...] = ()
     """File descriptors that the child inherits under the same numbers."""
     own_session: bool = True
@@ -104,12 +104,12 @@ class LastLines:
 
 
 def reap_orphans(children: Container[int]) -> None:
-    """Collect the exit codes of orphaned processes, that are not in `children`, which this process has adopted.
+    """Collect the exit codes of orphaned processes that this process has adopted, but not those of `children`.
 
     Only for process 1 of a container, which is the parent of all orphans.
     """
     with suppress(ChildProcessError):  # no child process exists
         while (status := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
             if status.si_pid in children:
-                return  # `subprocess` must collect its exit code; others are found after that
+                return  # `subprocess` must collect its exit code; a later call finds the others
             os.waitpid(status.si_pid, os.WNOHANG)
