@@ -4,7 +4,7 @@
     structured    the content-type is application/cloudevents+json, and the value holds attributes and data
 
 Sources: CloudEvents Kafka Protocol Binding 1.0.2, section 3; CloudEvents JSON Event Format 1.0.2
-(https://cloudevents.io). Names of headers are compared without their case, and with - as good as _.
+(https://cloudevents.io). Header names are compared without case, and `ce-` counts as `ce_`.
 """
 
 import base64
@@ -19,7 +19,7 @@ from schemas.json_value import BYTE_ORDER_MARK, check_parts, read_object
 Headers = Mapping[str, bytes | None]
 
 TYPE_PREFIX = "lookstream."
-"""What precedes the value of `schema` in the type of an event of ours."""
+"""Prefix of the CloudEvents type of our events; the value of `schema` follows it."""
 MEDIA_TYPE, BATCH_MEDIA_TYPE = "application/cloudevents", "application/cloudevents-batch"
 JSON_FORMAT = "+json"
 BATCH_REFUSED = "the value is a batch of CloudEvents: send each event in a record of its own"
@@ -38,7 +38,7 @@ class CloudEvent:
 
 
 def fold_headers(headers: Headers) -> Headers:
-    """The headers by name in lower case, and `ce-` as `ce_`; a header in the usual spelling takes precedence."""
+    """The headers by lower-case name, with `ce-` replaced by `ce_`; the usual spelling takes precedence."""
     folded: dict[str, bytes | None] = {}
     for name, value in headers.items():
         lower = name.lower()
@@ -81,7 +81,7 @@ def read_cloud_event(value: bytes, headers: Headers) -> CloudEvent:
 
 
 def read_event_id(value: bytes | None, headers: Headers) -> str | None:
-    """The id of an event that may be unreadable otherwise; None if it has none."""
+    """The id of an event, even if the rest of the event is unreadable; None if it has none."""
     folded = fold_headers(headers)
     try:
         event = read_cloud_event(value or b"", folded)

@@ -82,9 +82,9 @@ TRACEPARENT = "traceparent"
 CARRIED = (CORRELATION_ID, REPLY_TO, REPLY_PARTITION, TRACEPARENT)
 """Headers that are read from a record in addition to those of CloudEvents, and are forwarded with the event."""
 MAX_DESCRIBED = 3
-"""Invalid fields of an event that a message describes."""
+"""Maximum number of invalid fields that a message describes."""
 LAST_MICROSECOND = 999
-"""Of the millisecond of a record's time: a null value is newer than an event of the same millisecond."""
+"""Microseconds added to a null value's time, so that it is newer than an event of the same millisecond."""
 MOST_HEADER_BYTES = 250
 """Maximum size of a forwarded header; the longest one is a topic name, of at most 249 characters."""
 

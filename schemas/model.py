@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, StringConstraints
 
 KEEP_WHITESPACE = StringConstraints(strip_whitespace=False)
-"""For identifiers: other programs compare them too, as a proxy compares tenants, or Kafka the keys of records. So
+"""For identifiers. Other programs compare them too: a proxy compares tenants, and Kafka compares record keys. So
 " ana" is another tenant than "ana", or invalid, and is never trimmed."""
 
 
@@ -22,14 +22,14 @@ class _Default:
 
 
 def _fields_of(schema: Any) -> Any:
-    """The fields in the schema of a model; validators of the whole model lie around them."""
+    """The fields in the schema of a model, which validators of the whole model may wrap."""
     while schema["type"] != "model-fields":
         schema = schema["schema"]
     return schema["fields"]
 
 
 def _nullable(field: Any) -> Any:
-    """The schema of the values of a field with a default, extended by null; unchanged where null has a meaning."""
+    """The schema of a field with a default, extended to accept null; unchanged where null has a meaning."""
     schema = field["schema"]
     is_nullable = schema["type"] == "nullable"
     is_extended = schema["type"] == "function-after" and isinstance(schema["function"]["function"], _Default)
@@ -82,9 +82,9 @@ class LenientModel(Model):
 
 
 class NullElements:
-    """Annotation of a tuple or a mapping: its elements, or values, that are null are left out.
+    """Annotation of a tuple or a mapping that removes its null elements, or null values.
 
-    It stands after the constraints in `Annotated`.
+    Write it after the constraints in `Annotated`.
     """
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> Any:

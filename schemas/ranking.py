@@ -10,7 +10,7 @@ Intent = Literal["exact", "similar", "style", "colour"]
 MIN_WEIGHT_SUM = 1e-6
 """Minimum sum of the weights: with a smaller sum, scaling in float32 would divide by zero and give NaN."""
 MAX_BOOST = 0.2
-"""Maximum of one boost: about the difference in score between the same thing and another thing of the same kind."""
+"""Maximum of one boost: about the score difference between the same thing and another of the same kind."""
 
 
 class Weights(LenientModel):

@@ -14,7 +14,7 @@ from schemas.ranking import INTENTS, Boosts, Intent, Weights
 Collapse = Literal["item", "duplicates", "brand", "creator"]
 MOST_IMAGES = 8
 REARRANGED = 100
-"""Number of hits, the best by score, that diversity and boosts rerank."""
+"""Diversity and boosts rerank this number of hits, those with the best scores."""
 RequestId = Annotated[
     str,
     KEEP_WHITESPACE,
@@ -167,7 +167,7 @@ class SearchRequest(LenientModel):
 
     @property
     def is_unfiltered(self) -> bool:
-        """Whether every item may be a hit, by its facts and its score."""
+        """Whether the request has no filter and no minimum score, so that every item may be a hit."""
         return self.filters == Filters() and not self.any_of and not self.none_of and self.min_score is None
 
     @property

@@ -1,1 +1,1 @@
-"""Client: request and reply over Kafka, from the client side."""
+"""Client: send search requests and item events over Kafka, and receive their answers and outcomes."""

@@ -27,20 +27,20 @@ class AsyncSearchClient:
 
     @property
     def failure(self) -> BaseException | None:
-        """The error that stopped the reading of answers; None while it runs."""
+        """The error that stopped the thread that reads answers; None while the thread runs."""
         return self._listener.failure
 
     @property
     def in_flight(self) -> int:
-        """Number of requests whose answers are awaited."""
+        """Number of requests that have no answer yet."""
         return self._router.in_flight
 
     async def search(self, request: SearchRequest) -> SearchResult:
-        """The answer to a search; raises NoAnswer if none arrives within the deadline and grace, or Unavailable."""
+        """Send a search and return its answer; raises NoAnswer after the deadline and grace, or Unavailable."""
         return await self._request(request, SearchResult)
 
     async def count(self, request: FacetsRequest) -> FacetsResult:
-        """The answer to a facets request; raises as `search` does."""
+        """Send a facets request and return its answer; raises as `search` does."""
         return await self._request(request, FacetsResult)
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from schemas.outcomes import ItemOutcome
 from schemas.topics import TOPIC_OF
 
 CHECK_SECONDS = 0.5
-"""How often a wait for outcomes looks whether the thread that reads them has failed."""
+"""A wait for outcomes checks at this interval whether the thread that reads them has failed."""
 
 
 class ItemPublisher:
@@ -30,14 +30,14 @@ class ItemPublisher:
     """
 
     def __init__(self, kafka: KafkaSettings, name: str = "lookstream/publisher") -> None:
-        """`name` is the `source` header of the events: who has published them."""
+        """`name` becomes the `source` header of the events; it names their publisher."""
         self._kafka = kafka
         self._sink = EventSink(kafka)
         self._name = name
         self._id_prefix = uuid.uuid4().hex
         self._follower: OutcomeFollower | None = None
         self._outcomes: dict[str, ItemOutcome | None] = {}
-        """For each event id whose outcome is awaited the outcome; None until it has arrived."""
+        """Outcome of each event that a call waits for, by event id; None until the outcome has arrived."""
         self._arrived = 0
         self._changed = threading.Condition()
 
@@ -49,11 +49,11 @@ class ItemPublisher:
         return self._send(Event(item, self._name))
 
     def publish_all(self, items: Iterable[ItemEvent], wait_s: float = 60.0) -> list[ItemOutcome | None]:
-        """Send events, and wait for the outcome of each; the outcomes, in the order of the events.
+        """Send events, wait for the outcome of each, and return the outcomes in the order of the events.
 
-        `wait_s` is how long to wait without any further outcome; after that the missing ones are None. An event
+        The wait ends when no further outcome arrives for `wait_s` seconds; missing outcomes are then None. An event
         whose picture cannot be fetched now is tried again after 5, 60 and 600 s, and has no outcome until then.
-        Raises as `publish` and `flush` do, and whatever ended the reading of the outcomes.
+        Raises as `publish` and `flush` do, and the error that stopped the thread that reads the outcomes.
         """
         if self._follower is None:
             self._follower = OutcomeFollower(self._kafka, self._record, self._id_prefix.encode())
@@ -72,8 +72,8 @@ class ItemPublisher:
     def flush(self) -> tuple[RecordPosition, ...]:
         """Wait until Kafka has acknowledged every event; returns the newest position in each partition.
 
-        `SearchRequest(min_as_of=...)` with these positions waits until the index has come so far. Raises
-        Unavailable when Kafka did not take everything.
+        `SearchRequest(min_as_of=...)` with these positions waits until the index has processed these events.
+        Raises Unavailable when Kafka did not accept every event.
         """
         self._sink.flush()
         return acknowledged_positions(self._sink)
@@ -104,7 +104,7 @@ class ItemPublisher:
         return self._send(event)
 
     def _wait(self, ids: list[str], seconds: float, follower: OutcomeFollower) -> None:
-        """Wait until all outcomes have arrived, or none does for so long; the caller holds the lock."""
+        """Wait until all outcomes have arrived, or none arrives for `seconds`; the caller holds the lock."""
         pending, arrived, deadline = deque(ids), -1, 0.0
         while True:
             while pending and self._outcomes[pending[0]] is not None:

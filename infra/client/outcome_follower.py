@@ -1,4 +1,4 @@
-"""Outcome follower: a thread that reads the outcomes of item events from now on, for those who wait for them."""
+"""Outcome follower: a thread that reads new outcomes of item events, and passes them to a handler."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,10 +13,10 @@ from schemas.topics import ITEM_OUTCOMES
 
 
 class OutcomeFollower:
-    """Passes each outcome of the topic to `handle`, in a thread of its own, from the creation of the follower on.
+    """Passes each outcome that arrives after its creation to `handle`, in a thread of its own.
 
     Create it before the events are sent: an outcome can arrive within milliseconds. With a `marker` only outcomes
-    that contain these bytes are parsed: those of other senders cost next to nothing.
+    that contain these bytes are parsed, because parsing the outcomes of other senders would waste time.
     """
 
     def __init__(self, kafka: KafkaSettings, handle: Callable[[ItemOutcome], None], marker: bytes = b"") -> None:

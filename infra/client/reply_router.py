@@ -1,4 +1,4 @@
-"""Reply router: sends requests over Kafka, and passes the answers from one results partition to those who wait."""
+"""Reply router: send requests over Kafka, and pass each answer in one results partition to its waiting caller."""
 
 from collections.abc import Container
 from concurrent.futures import Future
@@ -40,7 +40,7 @@ class ReplyRouter:
 
     @property
     def in_flight(self) -> int:
-        """Number of requests whose answers are awaited."""
+        """Number of requests that have no answer yet."""
         return len(self._pending)
 
     def expect(self, request_id: str) -> Future[Answer]:
@@ -75,7 +75,7 @@ class ReplyRouter:
         return self._reader.poll(seconds)
 
     def resolve(self, record: Record) -> None:
-        """Pass an answer to the request that awaits it; ignore a duplicate, and answers to others."""
+        """Pass an answer to the request that awaits it; ignore duplicates, and answers to other clients."""
         answer = matching_answer(record, self._pending)
         pending = self._pending.pop(answer.request_id, None) if answer else None
         if answer and pending and pending.set_running_or_notify_cancel():
@@ -88,7 +88,7 @@ class ReplyRouter:
 
 
 def matching_answer(record: Record, request_ids: Container[str]) -> Answer | None:
-    """The answer in a record if it belongs to one of `request_ids`: a partition has answers to others too."""
+    """The answer in a record if it belongs to one of `request_ids`, not to another client."""
     if record.value is None:
         return None
     request_id = (record.headers.get(CORRELATION_ID) or record.key or b"").decode("utf-8", "replace")

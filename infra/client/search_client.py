@@ -38,7 +38,7 @@ class SearchClient:
     ) -> None:
         self._router = ReplyRouter(kafka, reply_to, grace_s, tracing)
         self._awaited: dict[str, tuple[Future[Answer], float]] = {}
-        """For each request id its future answer and its deadline, by the monotonic clock."""
+        """The future answer and the deadline (monotonic clock) of each request, by request id."""
 
     def search(self, request: SearchRequest, after: EventSink | None = None) -> SearchResult:
         """Send one request and wait for its answer; raises NoAnswer, or Unavailable if Kafka is unavailable.
@@ -58,7 +58,7 @@ class SearchClient:
         return self._wait(request.request_id, FacetsResult)
 
     def search_all(self, requests: Iterable[SearchRequest], in_flight: int = 16) -> list[SearchResult]:
-        """The answers in the order of the requests; at most `in_flight` requests are pending at a time."""
+        """Send requests and return their answers in order; at most `in_flight` requests are pending at a time."""
         waiting: deque[str] = deque()
         answers = []
         for request in requests:
@@ -76,7 +76,7 @@ class SearchClient:
             self._awaited[request.request_id] = self._router.expect(request.request_id), deadline
 
     def wait(self, request_id: str) -> SearchResult:
-        """The answer to a sent request.
+        """Wait for the answer to a sent request, and return it.
 
         Raises NoAnswer if none arrives within the deadline and grace, Unavailable if Kafka did not accept it.
         """

@@ -1,4 +1,4 @@
-"""Errors in what a user gives: settings, and the input of commands."""
+"""Errors in user input: settings, and the input of commands."""
 
 from schemas.failures import Fault
 

@@ -34,7 +34,7 @@ BLOCKED_NETWORKS = tuple(
         "ff00::/8",  # multicast
     )
 )
-"""Networks that `ipaddress.is_global` accepts, or accepted in some Python version (DECISIONS.md)."""
+"""Networks to reject although `ipaddress.is_global` accepts them in at least one Python version (DECISIONS.md)."""
 
 
 def is_public(address: str) -> bool:
@@ -69,8 +69,8 @@ def resolve_host(host: str, port: int) -> list[str]:
 def resolution_failure(host: str, error: OSError | UnicodeError) -> TryLater:
     """The failure for a host without addresses.
 
-    A name that does not exist is retried once, like a missing picture, as it may be new; only an unavailable
-    resolver gets the full retries of a quarter of an hour.
+    A name that does not exist is retried once, like a missing picture, because the name may be new. Only if the
+    resolver is unavailable are all retries made, which take a quarter of an hour.
     """
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
         return TryLater(

@@ -15,11 +15,11 @@ REQUEST_SECONDS = 10.0
 
 
 class BucketContentStore:
-    """A bucket: PREFIX/TENANT/AB/SHA256. `days`: how long a picture stays after it was last put.
+    """Keeps each picture as PREFIX/TENANT/AB/SHA256 in a bucket, for `days` days after it was last put.
 
     S3 has no conditional deletion: a put may come between the last check and the deletion. Therefore a put writes
-    an object again if it is older than half of `days`. A picture is lost only if nobody has put it for `days`, and
-    it is put again in the milliseconds of its deletion.
+    an object again if it is older than half of `days`. A picture is lost only if its last put is more than
+    `days` days ago and the next put comes in the milliseconds of its deletion.
     """
 
     def __init__(self, objects: ObjectStore, bucket: str, prefix: str, days: float) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from schemas.failures import Code, Failure, TryLater
 
 MIN_TIMEOUT_SECONDS = 0.9
-"""Timeouts shorter than this do not count against a host; a batch waits for one second."""
+"""A timeout does not count against a host if the request was allowed less time; a batch waits for one second."""
 MAX_HOSTS = 1_000
-"""Most hosts with timeouts that are stored: the owner of a DNS zone can create any number of names."""
+"""Maximum number of stored hosts, because the owner of a DNS zone can create any number of names."""
 
 
 @dataclass
@@ -33,16 +33,16 @@ class _HostRecord:
         self.probe_at = probe_at
 
     def add_answer(self, after: int, forgiven: float) -> None:
-        """Count an answer: one to a probe closes the breaker; one between timeouts only reduces the score."""
+        """Count an answer: the answer to a probe closes the breaker, any other one only reduces the score."""
         self.score = 0 if self.score >= after else self.score - forgiven
 
 
 class CircuitBreakers:
-    """Opens for `rest_s` seconds for hosts whose score of timeouts has reached `after`.
+    """Pauses requests to a host for `rest_s` seconds when the score of its timeouts reaches `after`.
 
-    A timeout adds 1 to the score, an answer subtracts `forgiven`: with 1 only timeouts in a row count; with .05 a
-    host that times out for one picture in ten is paused after about fifty. Then one request probes the host
-    (half-open); another timeout pauses it again. Thread-safe. `clock` is monotonic, in seconds.
+    A timeout adds 1 to the score, an answer subtracts `forgiven`: with 1 only consecutive timeouts count; with .05
+    a host that times out for one picture in ten is paused after about fifty. After the pause one request probes the
+    host (half-open); another timeout pauses it again. Thread-safe. `clock` is monotonic, in seconds.
     """
 
     def __init__(

@@ -26,11 +26,11 @@ from schemas.items import FileImage, ImageRef, InlineImage, ItemUpserted
 FOLDER = "pictures"
 """Name of the local store in the data folder."""
 PART_PICTURES = 64
-"""Pictures that a sweep handles in one step."""
+"""Maximum number of pictures that a sweep handles in one step."""
 MIN_FREE_BYTES = 512 << 20
 """Free disk space below which no picture is written: the embedded index, on the same disk, needs 256 MB."""
 TEMPORARY = ".new-"
-"""How the names of temporary files begin."""
+"""Prefix of the names of temporary files."""
 STALE_SECONDS = 3_600
 """Age in seconds at which a temporary file counts as abandoned by a killed process."""
 CHECKSUM_LENGTH = 64
@@ -51,25 +51,25 @@ class ContentStore(Protocol):
     def put(self, tenant: str, data: bytes) -> ImageRef:
         """Keep a picture, and return the reference for an event; putting it again renews its age.
 
-        Raises TryLater when it cannot be written now, Unavailable or Fault when no picture can.
+        Raises TryLater if this picture cannot be written now, Unavailable or Fault if no picture can be written.
         """
 
     def exists(self, tenant: str, checksum: str) -> bool:
         """Whether the store has the tenant's picture with this SHA-256."""
 
     def not_put_since(self, moment: datetime) -> Iterator[Sequence[StoredPicture]]:
-        """The pictures that were last put before this time, in small parts, some of them empty."""
+        """The pictures that were last put before this time, in small parts, which may be empty."""
 
     def remove(self, picture: StoredPicture, moment: datetime) -> bool:
         """Remove a picture unless it was put since this time; returns whether it was removed."""
 
 
 class LocalContentStore:
-    """A folder: TENANT/AB/SHA256, for the user alone. A file is whole or not there; its mtime is its last put.
+    """Keeps each picture as TENANT/AB/SHA256 in a folder that only the user can read.
 
-    Renaming into place and renewing exclude a removal (a lock of the whole folder), so a picture that was just put
-    is not removed. The file's data is on disk before its name. The name may be lost with the power, as are the
-    events of the local broker.
+    A file is complete or missing; its mtime is the time of its last put. A put and a removal exclude each other by
+    a lock of the whole folder, so a picture that was just put is not removed. The data of a file is on disk before
+    its name. A power loss may lose the name, as it may lose the events of the local broker.
     """
 
     def __init__(self, folder: Path, min_free: int = MIN_FREE_BYTES) -> None:
@@ -161,8 +161,8 @@ class LocalContentStore:
 def open_content_store(settings: Settings) -> ContentStore | None:
     """The content store of these settings: a bucket if one is set, else the data folder in local mode.
 
-    None with brokers of the user's own and no bucket: other machines could not read the data folder, so pictures
-    travel in events.
+    None if the user has own brokers but no bucket: other machines could not read the data folder, so the events
+    themselves contain the pictures.
     """
     if settings.images.content_place is not None:
         from infra.fetching.bucket_content_store import (
@@ -179,7 +179,10 @@ def content_folder(settings: Settings) -> Path:
 
 
 def move_images(item: ItemUpserted, store: ContentStore) -> ItemUpserted:
-    """The item with its inline pictures in the store; raises as ContentStore.put."""
+    """Put the inline pictures of an item into the store; return the item with references instead.
+
+    Raises as ContentStore.put.
+    """
     images = tuple(
         store.put(item.tenant, image.data) if isinstance(image, InlineImage) else image for image in item.images
     )
@@ -187,7 +190,7 @@ def move_images(item: ItemUpserted, store: ContentStore) -> ItemUpserted:
 
 
 def _renew(path: Path, size: int) -> bool:
-    """Set the mtime of a stored picture to now; returns False if it is not there, or not whole."""
+    """Set the mtime of a stored picture to now; returns False if it is missing or incomplete."""
     try:
         os.utime(path)
         return path.stat().st_size == size

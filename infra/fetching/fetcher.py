@@ -21,18 +21,19 @@ from schemas.failures import Code, Failure, Rejected, TryLater
 from schemas.items import FileImage, ImageRef, InlineImage, S3Image, UrlImage
 
 AT_ONCE = 64
-"""Pictures fetched concurrently, which wait for remote servers and not for a CPU core. This number of threads still
-serves other hosts while fifteen hosts hang; threads are started on demand."""
+"""Maximum number of pictures that are fetched concurrently. Fetches wait for remote servers and not for a CPU core.
+This number of threads still serves other hosts while fifteen hosts hang; threads are started on demand."""
 
 GRACE_SECONDS = 0.1
-"""Extra seconds for a download to end by itself at its deadline and name its source; then it is abandoned."""
+"""Seconds after its deadline in which a download may still end with an error that names its source.
+Then it is abandoned."""
 
 HELD_BYTES = 256_000_000
-"""Most bytes of a batch's pictures that are in memory at a time, however many and large they are."""
+"""Maximum bytes of a batch's pictures in memory at a time, whatever their number and size."""
 AHEAD_BYTES = HELD_BYTES // AT_ONCE
-"""Most bytes of a picture that is fetched ahead of its batch."""
+"""Maximum bytes of a picture that is fetched before its batch."""
 LEAST_LIMIT = 100_000
-"""Size in bytes up to which pictures are fetched in the first wave, at least."""
+"""Lower bound of the size limit, in bytes, of the pictures that are fetched first."""
 
 MAX_PATIENCE_SECONDS = 240.0
 """Default limit in seconds for all pictures of a batch; less than the time after which a worker counts as stuck."""
@@ -40,13 +41,13 @@ MAX_PATIENCE_SECONDS = 240.0
 Pending = Future[bytes] | bytes | Failure
 """A picture that is being fetched, or the result: its bytes or the failure."""
 CONTENT_STORE = "the content store"
-"""Name of the local content store, in the place of a host."""
+"""Name of the local content store, used instead of a host name."""
 NO_PENDING: Mapping[int, Pending] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a download may take: bytes, seconds from its host's turn on, and a deadline of time.monotonic()."""
+    """Limits of a download: bytes, seconds after its host's turn begins, and a deadline of time.monotonic()."""
 
     bytes: int
     seconds: float
@@ -54,7 +55,7 @@ class Allowance:
 
 
 class LargeImage(Rejected):
-    """A picture has more bytes than those that are fetched together; so much of its time is left."""
+    """The picture is too large to be fetched with the others; `seconds_left` of its time remain."""
 
     def __init__(self, seconds_left: float) -> None:
         super().__init__(Code.IMAGE_TOO_LARGE, "the picture has more bytes than those that are fetched together")
@@ -64,7 +65,7 @@ class LargeImage(Rejected):
 class ImageFetcher:
     """Fetches the bytes of pictures. Thread-safe.
 
-    `patience_s` limits the time of `fetch_all`: pictures that are not there by then become TryLater. None: each
+    `patience_s` limits the time of `fetch_all`: pictures that have not arrived by then become TryLater. None: each
     picture has the full `fetch_seconds` from its host's turn. A slow host does not delay the pictures of others:
     each host has at most `per_host` of the threads, and one that often times out is paused by a circuit breaker.
     `content` is the folder of the local content store; None: there is none.
@@ -98,13 +99,13 @@ class ImageFetcher:
     def fetch_waves(
         self, refs: Sequence[ImageRef], begun: Mapping[int, Pending] = NO_PENDING, held_bytes: int = HELD_BYTES
     ) -> Iterator[dict[int, bytes | Failure]]:
-        """Fetch pictures, by their indices in `refs`; those of a wave have at most `held_bytes`, or are one.
+        """Fetch pictures in waves, by their indices in `refs`; a wave has at most `held_bytes`, or one picture.
 
         `begun` has the fetches that were started before, by the same indices.
 
-        The first wave has all pictures, up to a size; the next ones have the larger ones, a few at a time. The next
-        wave empties the one before. Most sizes are known from headers, before anything is downloaded. A picture has
-        the seconds of one download, however often it is tried.
+        The first waves have all pictures up to a size limit; later waves have the larger pictures, a few at a time.
+        A wave is emptied when the next one is requested. Most sizes are known from headers, before anything is
+        downloaded. A picture has the seconds of one download, however often it is tried.
         """
         deadline, largest = time.monotonic() + self._patience, self._settings.max_bytes
         limit = min(max(LEAST_LIMIT, held_bytes // max(len(refs), 1)), largest)
@@ -125,9 +126,9 @@ class ImageFetcher:
             seconds, limit, begun = large, largest, NO_PENDING
 
     def begin(self, ref: ImageRef) -> Pending:
-        """Start to fetch a picture without waiting; from its host's turn on it has `patience_s`.
+        """Start to fetch a picture without waiting; it has `patience_s` from the start of its host's turn.
 
-        One of more than AHEAD_BYTES becomes a LargeImage, which `fetch_waves` fetches in its turn.
+        A picture of more than AHEAD_BYTES becomes a LargeImage, which `fetch_waves` fetches later.
         """
         limit, seconds = min(AHEAD_BYTES, self._settings.max_bytes), self._settings.fetch_seconds
         return self._start(ref, Allowance(limit, seconds, time.monotonic() + MAX_PATIENCE_SECONDS))
@@ -150,7 +151,7 @@ class ImageFetcher:
     def _resolve_source(
         self, ref: UrlImage | S3Image | FileImage, limit: int
     ) -> tuple[str, Callable[[float], bytes]]:
-        """The name of the host, and a function that gets the picture in so many seconds; raises Rejected."""
+        """The name of the host, and a function that gets the picture within the given seconds; raises Rejected."""
         if isinstance(ref, UrlImage):
             host, _ = check_url(ref.url, self._settings)
             return host, partial(self._downloads.get, ref.url, limit)
@@ -163,7 +164,7 @@ class ImageFetcher:
         return f"folder {ref.root}", lambda _seconds: read_picture_below(root, ref.path, limit)
 
     def _get(self, host: str, get: Callable[[float], bytes], sha256: str | None, allowance: Allowance) -> bytes:
-        """Fetch a picture at its host's turn; no download exceeds its deadline, so that it cannot block a thread.
+        """Fetch a picture in its host's turn; no download exceeds its deadline, so that it cannot block a thread.
 
         Raises LargeImage for a picture that may be fetched with a higher limit.
         """
@@ -176,7 +177,7 @@ class ImageFetcher:
                 data = get(seconds)
         except Rejected as rejection:
             if rejection.code == Code.IMAGE_TOO_LARGE and allowance.bytes < self._settings.max_bytes:
-                # Never nothing: a picture that has used up its time has been tried, and its retry counts.
+                # Never 0, which would end as `out_of_time`: this picture was tried, so its retry must count.
                 raise LargeImage(max(seconds - (time.monotonic() - started), GRACE_SECONDS)) from None
             raise
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:

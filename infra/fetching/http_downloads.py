@@ -150,7 +150,7 @@ def check_headers(headers: Mapping[str, str], url: str, limit: int) -> None:
 
 
 def check_format(body: bytes, url: str) -> None:
-    """Raise Rejected unless the bytes start as a picture does."""
+    """Raise Rejected unless the bytes start like the file of a known picture format."""
     start = body[:MAGIC_BYTES]
     if media_type(start) is None:
         kind = other_kind(start)

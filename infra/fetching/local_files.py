@@ -57,7 +57,7 @@ def find_below(root: Path, path: str) -> Path:
     """The resolved path of `path` below `root`, with links followed; raises Rejected if it is outside.
 
     Letters with accents have two forms in Unicode: feeds mostly have the composed one (NFC), file names from macOS
-    the other (NFD). If there is no file of the one name, the file of the other is found.
+    the other (NFD). If no file has the name in the given form, the file with the other form is found.
     """
     real = _resolve_below(root, path)
     if not path.isascii() and not os.path.exists(real):

@@ -14,7 +14,7 @@ from schemas.failures import Failure
 from schemas.items import ImageRef, InlineImage
 
 CAPACITY_BYTES = 64 << 20
-"""Most bytes of prefetched pictures; above it no fetch is started. A pending picture counts as AVERAGE_BYTES."""
+"""Maximum bytes of prefetched pictures; above it no fetch starts. A pending picture counts as AVERAGE_BYTES."""
 AVERAGE_BYTES = 1 << 20
 FORGET_SECONDS = 60.0
 """Age in seconds at which an unused picture is dropped: its event was superseded or went to another worker."""

@@ -99,7 +99,7 @@ class ObjectStore:
             return None
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
-        """Write an object, whole or not at all; raises Unavailable, or Fault if that is not permitted."""
+        """Write an object completely or not at all; raises Unavailable, or Fault if that is not permitted."""
         uri = f"s3://{bucket}/{key}"
         try:
             with _request_errors(uri, "written"):
@@ -141,7 +141,7 @@ class ObjectStore:
 
 
 def check_access(ref: S3Image, settings: ImageSettings) -> None:
-    """Raise Rejected unless events may name this object; in the content store a tenant has only its own ones."""
+    """Raise Rejected unless events may name this object; in the content store, only the tenant's own."""
     tenant = ref.tenant if isinstance(ref, TenantObject) else DEFAULT_TENANT
     bucket, prefix = settings.content_place or (None, "")
     is_content = ref.bucket == bucket and ref.key.startswith(prefix)

@@ -25,7 +25,7 @@ VECTOR = "look"
 """Name of the only vector of a point: [object | style | colour], each part of unit length."""
 
 OVERSAMPLING = 2.0
-"""Ratio of int8 candidates rescored in float32 to the limit (recall 1.000 on 100,000 points)."""
+"""Number of int8 candidates rescored in float32, as a multiple of the limit (recall 1.000 on 100,000 points)."""
 
 ACORN_SELECTIVITY, ACORN_SELECTIVITY_LINKED = 0.4, 0.02
 """Below this share of points that pass the filters (the engine's own estimate), graph search also visits neighbours

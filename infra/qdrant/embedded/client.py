@@ -38,7 +38,7 @@ HUNG_UP = (EOFError, ConnectionResetError, BrokenPipeError)
 ATTEMPTS = 3
 """Attempts for a request. An engine that hands over may accept one more connection before it ends, hence three."""
 MAX_ENGINE_DEATHS = 4
-"""After so many consecutive deaths of the engine process during one request, that request is considered the cause.
+"""If the engine process dies this many times in a row during one request, that request is considered the cause.
 During a hand-over the process may end twice."""
 
 Request = tuple[str, Sequence[object]]

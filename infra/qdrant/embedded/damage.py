@@ -1,4 +1,4 @@
-"""Index damage: detect damaged files, report them, and record the damage for times when no engine runs."""
+"""Index damage: detect and report damaged files, and record the damage for the time when no engine runs."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Engine process: a child of the index owner, which serves requests, optimises a copy, or prepares to succeed.
+"""Engine process: a child of the index owner, which serves requests, optimises a copy, or takes over with it.
 
 `python -m infra.qdrant.embedded.engine_process TASK CONTEXT`, where CONTEXT is JSON (children.EngineContext).
 """

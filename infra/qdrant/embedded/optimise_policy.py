@@ -6,10 +6,11 @@ from math import inf
 from infra.qdrant.contract import IndexStatus
 
 MAX_UNINDEXED_SHARE = 0.1
-"""Share of the points that may be outside the graph before a rebuild. A share, so that each point is rebuilt a
-bounded number of times however large the index grows."""
+"""Share of the points that may be outside the graph before a rebuild. It is not a fixed number, so that
+each point is rebuilt a bounded number of times however large the index grows."""
 MIN_UNINDEXED, MAX_UNINDEXED = 10_000, 50_000
-"""Bounds of that number: exact search of 10,000 points takes 0.3 ms, of 50,000 2 ms (research, 256 dimensions)."""
+"""Bounds of the number of such points: exact search of 10,000 points takes 0.3 ms, of 50,000 2 ms (research, 256
+dimensions)."""
 ENGINE_MIN_KB = 10_000
 """The engine does not optimise fewer kilobytes of unindexed vectors (its `indexing_threshold`)."""
 IDLE_SECONDS = 10.0

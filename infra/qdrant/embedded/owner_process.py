@@ -129,7 +129,6 @@ class IndexOwner:
 
     @property
     def _copy_context(self) -> EngineContext:
-        """The context of a child that works on the copy."""
         return replace(self._context, copy=str(self._copy or ""))
 
     def _check_index(self) -> None:

@@ -160,7 +160,7 @@ class Shard:
             self._shard.flush()
 
     def sync(self) -> int:
-        """Make the log durable, which is replayed when the shard is loaded; return the size of the log in bytes.
+        """Make the log durable; loading the shard replays it. Return the size of the log in bytes.
 
         It releases the GIL, but no write may run at the same time.
         """
