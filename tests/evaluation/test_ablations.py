@@ -22,7 +22,7 @@ from infra.encoder import open_encoder
 from infra.encoder.lite import PROFILES, open_network, probe
 from infra.encoder.runtime import open_runtime
 from schemas.ranking import INTENTS
-from tests.consumers.quality.evaluation.conftest import COLOURS, FIELDS, KINDS, draw, write_table
+from tests.consumers.quality.evaluation.conftest import draw_shop
 from tests.evaluation.ablations import (
     ABLATIONS,
     CLEAN,
@@ -38,19 +38,6 @@ from tests.evaluation.ablations import (
 from tests.evaluation.plain_average import WholePicture, open_plain, open_with_catalogue
 
 ROOT = Path(__file__).parents[2]
-
-
-def draw_shop(folder: Path) -> Path:
-    """A table of 36 pictures: nine labels, four of each; the first is the query."""
-    rows = []
-    for kind in KINDS:
-        for colour in COLOURS:
-            for shift in range(4):
-                name = f"{kind}-{colour}-{shift}.png"
-                draw(kind, colour, shift).save(folder / name)
-                side = "catalogue" if shift else "queries"
-                rows.append(dict(zip(FIELDS, (name, f"{colour} {kind}", kind, colour, side, ""), strict=True)))
-    return write_table(folder / "labels.csv", rows)
 
 
 def truth_of(table: Path) -> GroundTruth:

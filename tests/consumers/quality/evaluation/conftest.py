@@ -32,19 +32,24 @@ def write_table(path: Path, rows: list[dict[str, str]]) -> Path:
     return path
 
 
-@pytest.fixture
-def labels(tmp_path: Path) -> Path:
-    """A table of 36 pictures: 9 labels, four of each; the first is the query."""
+def draw_shop(folder: Path) -> Path:
+    """Draw a table of 36 pictures: 9 labels, four of each; the first is the query."""
     rows = []
     for kind in KINDS:
         for colour in COLOURS:
             for shift in range(4):
                 name = f"{kind}-{colour}-{shift}.png"
-                draw(kind, colour, shift).save(tmp_path / name)
+                draw(kind, colour, shift).save(folder / name)
                 side = "queries" if shift == 0 else "catalogue"
                 label, maker = f"{colour} {kind}", f"maker {colour}"
                 rows.append(dict(zip(FIELDS, (name, label, kind, colour, side, maker), strict=True)))
-    return write_table(tmp_path / "labels.csv", rows)
+    return write_table(folder / "labels.csv", rows)
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    """The table of the shop."""
+    return draw_shop(tmp_path)
 
 
 @pytest.fixture
