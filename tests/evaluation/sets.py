@@ -41,7 +41,7 @@ class LabelledSet:
 SETS = (
     LabelledSet(
         ICON, "grocery/labels.csv:split=catalog", "grocery/labels.csv:split=val",
-        choices=f"{ENCODER}, verification, and the temperature of `same_item`",
+        choices=f"{ENCODER}, verification, the temperature of the vote, and that of `same_item`",
     ),
     LabelledSet(
         PHOTO, "grocery/labels.csv:split=train", "grocery/labels.csv:split=val",

@@ -14,6 +14,7 @@ from consumers.scoring.category_vote import (
     MAX_CATEGORIES,
     MIN_VOTE_SHARE,
     NO_VOTE,
+    VOTE_TEMPERATURE,
     VOTE_WEIGHTS,
     VOTER_COUNT,
     vote,
@@ -49,7 +50,7 @@ def found(score: float, category: str | None, source: str = "given") -> ScoredPo
 def test_near_neighbours_count_more_than_far_ones() -> None:
     ranked = vote([found(0.9, "shoe"), found(0.8, "bag"), found(0.8, "bag")]).likely
     assert [likely.name for likely in ranked] == ["shoe", "bag"]
-    assert ranked[0].confidence == pytest.approx(1 / (1 + 2 * np.exp(-2)))
+    assert ranked[0].confidence == pytest.approx(1 / (1 + 2 * np.exp(-0.1 / VOTE_TEMPERATURE)))
 
 
 def test_the_three_likeliest_categories_have_shares_that_sum_to_at_most_1() -> None:
