@@ -4,6 +4,8 @@ object = normalise((features - mean of their kind) @ axes)    base, whitened wit
          combined with a head that was fitted on labels, if there is one (infra/encoder/fitted_head.py)
 style  = the same, for the style features
 
+The object features of grey pictures are corrected first (infra/encoder/grey_correction.py).
+
 A kind is studio pictures or photos. Each kind has a mean of its own, so that a photo can match the studio picture
 of the same object (DECISIONS.md).
 """
@@ -26,6 +28,7 @@ from torch import Tensor
 from infra.array_types import Box, Floats, Pixels
 from infra.encoder import EncoderUnavailable, PreparedViews
 from infra.encoder.fitted_head import Axes, FittedHead, parse_head
+from infra.encoder.grey_correction import GreyCorrection, is_grey, parse_grey_correction
 from infra.encoder.runtime import Backbone
 
 STYLE_SIZE = 64
@@ -43,10 +46,16 @@ class Projection:
     head: FittedHead | None = None
     known: Floats | None = None
     """Reference vector of the probe picture, as a photo with one view, to check the computation on a machine."""
+    grey_correction: GreyCorrection | None = None
 
-    def __call__(self, features: Tensor, studio: Tensor) -> Tensor:
-        """Map features [N, f] and a mask of studio pictures [N] to vectors [N, object_size + 64] of unit parts."""
+    def __call__(self, features: Tensor, studio: Tensor, grey: Tensor | None = None) -> Tensor:
+        """Map features [N, f] to vectors [N, object_size + 64] of unit parts.
+
+        `studio` [N] is a mask of studio pictures, `grey` [N] of grey pictures; without it, none is grey.
+        """
         object_features, style_features = torch.split(features, [len(self.base.axes), len(self.style.axes)], 1)
+        if self.grey_correction is not None and grey is not None:
+            object_features = self.grey_correction(object_features, grey)
         return torch.cat([self.object(object_features, studio), self.style(style_features, studio)], 1)
 
     @property
@@ -59,7 +68,8 @@ class Projection:
         """Tensors that were fitted without labels, as input for `write_projection`."""
         parts = {"object": self.base, "style": self.style}
         means = {f"{name}.means": part.means.cpu().numpy() for name, part in parts.items()}
-        return means | {f"{name}.axes": part.axes.cpu().numpy() for name, part in parts.items()}
+        axes = {f"{name}.axes": part.axes.cpu().numpy() for name, part in parts.items()}
+        return means | axes | (self.grey_correction.tensors if self.grey_correction else {})
 
     def object(self, object_features: Tensor, studio: Tensor) -> Tensor:
         """Unit object part [N, object_size]."""
@@ -117,9 +127,13 @@ class TorchEncoder:
             return np.empty((0, self.object_size + self.style_size), np.float32)
         features = self.backbone.features([views for views, _ in batch])
         studio = torch.tensor([studio for _, studio in batch], device=features.device)
+        grey = torch.tensor([self._is_grey(views) for views, _ in batch], device=features.device)
         with torch.inference_mode():
-            vectors: Floats = self.projection(features, studio).cpu().numpy()
+            vectors: Floats = self.projection(features, studio, grey).cpu().numpy()
         return vectors
+
+    def _is_grey(self, views: Sequence[Pixels]) -> bool:
+        return self.projection.grey_correction is not None and is_grey(views[0])
 
     def check(self, view: Image) -> None:
         """Encode `view` as a photo with one view; raises EncoderUnavailable unless the reference vector results."""
@@ -179,7 +193,7 @@ def build_projection(tensors: Mapping[str, Tensor], digest: str) -> Projection:
     stored = {name: value.float() for name, value in tensors.items()}
     base, style = (Axes(stored[f"{part}.means"], stored[f"{part}.axes"]) for part in ("object", "style"))
     known = stored["known"].cpu().numpy() if "known" in stored else None
-    return Projection(base, style, digest, parse_head(stored), known)
+    return Projection(base, style, digest, parse_head(stored), known, parse_grey_correction(stored))
 
 
 def read_backbone_name(path: Path) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.validation import Scores, ValidationSet
 from infra.array_types import Floats
+from infra.encoder.grey_correction import grey_tensors
 from infra.encoder.runtime import Backbone
 from infra.encoder.whitening import OBJECT_SIZE, kind_means, whiten
 
@@ -33,11 +34,11 @@ class WhiteningBase:
 
 def make_bases(gallery: FeatureMatrix, backbone: Backbone, shipped: Mapping[str, Floats]) -> list[WhiteningBase]:
     """The shipped axes with the means of these pictures; with enough pictures, also axes fitted on them."""
-    means = fit_means(gallery, shipped)
+    rest = fit_means(gallery, shipped) | grey_tensors(shipped)
     axes = {f"{part}.axes": shipped[f"{part}.axes"] for part in PARTS}
-    bases = [WhiteningBase(SHIPPED_AXES, axes | means)]
+    bases = [WhiteningBase(SHIPPED_AXES, axes | rest)]
     if len(gallery.features) >= MIN_PICTURES:
-        bases.append(WhiteningBase(FITTED_AXES, whiten(gallery.features, gallery.studio, backbone) | means))
+        bases.append(WhiteningBase(FITTED_AXES, whiten(gallery.features, gallery.studio, backbone) | rest))
     return bases
 
 

@@ -12,6 +12,7 @@ from consumers.quality.fitting.holdout import hold_out, hold_out_labels
 from consumers.quality.fitting.trainer import PATIENCE
 from consumers.quality.fitting.whitening_base import FITTED_AXES, MIN_PICTURES, SHIPPED_AXES
 from infra.config.errors import BadInput
+from infra.encoder.grey_correction import fit_grey_correction
 from infra.encoder.heads import Recipe
 from infra.encoder.projection import build_projection
 
@@ -46,6 +47,16 @@ def test_pictures_of_other_kinds_compare_as_with_the_encoder_before(
         features = torch.from_numpy(gallery.features + sign * kind.astype(np.float32))[:, :24]
         old, new = (projection.object(features, photos).numpy() for projection in (before, after))
         assert np.allclose(new @ new.T, old @ old.T, atol=1e-6) == is_other
+
+
+def test_a_fitted_encoder_keeps_the_correction_of_grey_pictures(
+    gallery: FeatureMatrix, names: list[str], kit: FitSetup
+) -> None:
+    rows, axes = gallery.features[:, :24], kit.shipped["object.axes"]
+    correction = fit_grey_correction(rows + rows[:, ::-1], rows, axes)
+    kit = replace(kit, shipped=dict(kit.shipped) | correction)
+    for fitted in (fit_head(gallery, names, kit), fit_base(gallery, kit)):
+        assert all(np.array_equal(fitted.tensors[name], value) for name, value in correction.items())
 
 
 def test_labels_that_mean_nothing_get_no_share(gallery: FeatureMatrix, names: list[str], kit: FitSetup) -> None:
