@@ -25,7 +25,7 @@ LINK_KEYS = (
 )  # fmt: skip
 """Keys that hold the picture of an object, in order."""
 PLAIN_URL = re.compile(
-    r"https?://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:[/?](?:[A-Za-z0-9._~:/?@!$'()*+,=&-]|%[0-9A-Fa-f]{2})*)?"
+    r"https?://[A-Za-z0-9.\-]++(?::\d{1,5})?(?:[/?](?:[A-Za-z0-9._~:/?@!$'()*+,=&-]++|%[0-9A-Fa-f]{2})*+)?"
 )
 """URLs that are used as they are."""
 LINK_START = re.compile(r"[\"'<(\s]*(?:(?:https?:)?[/\\]{2}|https?:[/\\]|s3[an]?://|data:|www\.)", re.I)

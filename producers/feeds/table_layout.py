@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from producers.feeds.dialects import is_known_column
+from producers.feeds.column_names import column_key
+from producers.feeds.dialects import PICTURE_COLUMNS, is_known_column
 from producers.feeds.quoting import CellSyntax, SplitLine
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x01", "\x1f", "\x1e", "§", "¦", "||", ":")
@@ -18,6 +19,8 @@ WRAPPED = re.compile(r'"[^",;\t|]+[,;\t|](?:[^"]|"")*+"')
 """A quoted line with a delimiter."""
 HEADER_LINES, SAMPLE_LINES = 30, 100
 """Lines that are searched for the header, and lines after it that are compared with it."""
+USUAL_SHARE, NAMED_SHARE = 0.9, 0.3
+"""Least share of lines with a web address in a column of them, whatever its name, and if it is named so."""
 MAX_COLUMNS, MAX_LETTERS = 2_000, 100_000
 """Most columns of a table, and most letters of a line, that are inspected."""
 
@@ -111,7 +114,7 @@ def _lay_out(lines: Sequence[str], first: int, syntax: CellSyntax) -> tuple[floa
         is_wide = len(present) >= width / 2
         is_header = known >= max(3, len(present) / 2)  # cells of rows may be known names too, as Color and Size
         if best is None or (score > best[0] and (is_header or not _is_wide(best[1], width))):
-            columns = _address_columns(lines[end : end + SAMPLE_LINES], len(names), syntax)
+            columns = _address_columns(lines[end : end + SAMPLE_LINES], names, syntax)
             best = score, TableLayout(syntax, tuple(names), tuple(lines[:place]), end, columns)
         if is_wide and known >= 2:
             break
@@ -149,11 +152,19 @@ def _score(names: Sequence[str], body: Sequence[Sequence[str]], syntax: CellSynt
     return 2.0 * known + weight * is_split * (1 + 2 * same + min(len(names), 20) / 40) - 3 * addresses
 
 
-def _address_columns(lines: Sequence[str], width: int, syntax: CellSyntax) -> frozenset[int]:
-    """Columns in which nearly every line of the right width has a web address; an open quote may be a lone one."""
+def _address_columns(lines: Sequence[str], names: Sequence[str], syntax: CellSyntax) -> frozenset[int]:
+    """Columns in which nearly every line of the right width has a web address; an open quote may be a lone one.
+
+    For a column that is named as one of pictures, fewer lines are enough: in a table of few rows, the lines of one
+    quoted cell can be half of those that seem to be rows.
+    """
     quoted = (SplitLine(syntax, line) for line in lines if line.strip())
     split = [line.split(syntax.delimiter) for line in lines if line.strip()]
     rows = [cells if line.is_open else line.cells for line, cells in zip(quoted, split, strict=True)]
-    rows = [cells for cells in rows if len(cells) == width]
+    rows = [cells for cells in rows if len(cells) == len(names)]
     counts = Counter(place for cells in rows for place, cell in enumerate(cells) if ADDRESS.search(cell))
-    return frozenset(place for place, count in counts.items() if count >= 0.9 * len(rows))
+    return frozenset(
+        place
+        for place, count in counts.items()
+        if count >= (NAMED_SHARE if column_key(names[place]) in PICTURE_COLUMNS else USUAL_SHARE) * len(rows)
+    )

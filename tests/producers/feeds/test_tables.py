@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from infra.config.errors import BadInput
@@ -140,6 +140,12 @@ QUOTED_CELLS = {
         min_size=2, max_size=9,
     ),
 )  # fmt: skip
+@example(["id", "brand", "price", "title", "image_link"], ",", [("title", '"lone'), ("title", [*QUOTED_CELLS][-1])])
+@example(
+    ["price", "brand", "id", "title", "image_link"],
+    ",",
+    [("title", [*QUOTED_CELLS][-1]), ("brand", '"lone'), ("brand", '"two\nlines"')],
+)
 def test_lone_quotes_between_cells_with_lines_cost_their_rows_alone(
     tmp_path: Path, order: list[str], delimiter: str, table: list[tuple[str, str]]
 ) -> None:
