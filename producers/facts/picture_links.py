@@ -76,6 +76,8 @@ def split_links(text: str) -> list[str]:
     A link that begins as a URL ends only before another URL, because URLs contain commas. A path ends at a
     separator behind the suffix of a picture, because file names contain commas.
     """
+    if is_plain_url(text):
+        return [text]
     text = LONG_BLANK.sub(" ", text).strip(EDGES)
     if text[:5].lower() == "data:":  # its own comma stands before the data
         return [part for part in re.split(r"[\s,;|]+(?=data:|https?://)", text) if part]
