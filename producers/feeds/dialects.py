@@ -176,7 +176,7 @@ WOOCOMMERCE_JSON = Dialect(
     {
         "title": ("name",),
         "image_link": ("images",),
-        "price": ("regular_price", "price"),
+        "price": ("regular_price", "price", "prices"),
         "availability": ("stock_status", "is_in_stock"),
         "product_type": ("categories",),
         "brand": ("brands",),

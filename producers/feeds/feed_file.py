@@ -55,6 +55,8 @@ class ReadOptions:
     """Name of an encoding, as `windows-1252`."""
     delimiter: str | None = None
     """The character between the cells of a table."""
+    mapped: frozenset[str] = frozenset()
+    """Keys of the columns that are mapped to fields, which the header of a table has."""
 
     def codec(self) -> str | None:
         """Python's name of the encoding; raises BadInput if there is no such encoding."""
