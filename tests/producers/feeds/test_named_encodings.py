@@ -26,9 +26,10 @@ def as_windows_1258(text: str) -> bytes:
     """A text with the accents that windows-1258 has behind letters, and not in them."""
     found = b""
     for letter in text:
-        base, *marks = unicodedata.normalize("NFD", letter)
-        stem = unicodedata.normalize("NFC", base + "".join(mark for mark in marks if mark in "\u0302\u0306\u031b"))
-        found += (stem + "".join(mark for mark in marks if mark not in "\u0302\u0306\u031b")).encode("cp1258")
+        parts = unicodedata.normalize("NFD", letter)
+        own = [part for part in parts[1:] if part in "\u0302\u0306\u031b"]
+        tones = [part for part in parts[1:] if part not in own]
+        found += "".join([unicodedata.normalize("NFC", "".join([parts[0], *own])), *tones]).encode("cp1258")
     return found
 
 
