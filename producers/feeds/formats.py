@@ -143,9 +143,9 @@ def _keyed_rows(path: Path, kind: FeedFormat, options: ReadOptions | None) -> It
 
 
 def _with_keys(row: FeedRow) -> FeedRow:
-    keys = _unique_keys(tuple(row.cells))
-    if keys is not None:
-        return FeedRow(row.line, dict(zip(keys, row.cells.values(), strict=True)))
+    keys, are_unique = _keys_of(tuple(row.cells))
+    if are_unique:
+        return row if keys is None else FeedRow(row.line, dict(zip(keys, row.cells.values(), strict=True)))
     cells: dict[str, Json] = {}
     for name, value in row.cells.items():
         key = column_key(name)
@@ -158,10 +158,13 @@ def _with_keys(row: FeedRow) -> FeedRow:
 
 
 @lru_cache(maxsize=256)
-def _unique_keys(names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The keys of columns, or None if two have one key; most rows of a feed have the same columns."""
+def _keys_of(names: tuple[str, ...]) -> tuple[tuple[str, ...] | None, bool]:
+    """The keys of columns, None if they are the names, and whether no two columns have one key.
+
+    It is cached, because most rows of a feed have the same columns.
+    """
     keys = tuple(map(column_key, names))
-    return keys if len(set(keys)) == len(keys) else None
+    return (None if keys == names else keys), len(set(keys)) == len(keys)
 
 
 def _as_list(value: Json) -> list[Json]:

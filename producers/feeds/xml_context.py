@@ -6,6 +6,7 @@ Where names meet, Google's elements come before the feed's own (RSS, Atom), and 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 GOOGLE = re.compile(
     r"(?:base\.google\.com|www\.google\.com|google\.com)/(?:ns|cns|schemas)/1\.0/?\s*$", re.IGNORECASE
@@ -23,8 +24,14 @@ MAX_LAYOUTS, LARGEST_LAYOUT = 200, 200
 """Layouts that are cached, and elements of a product whose layout is cached."""
 ElementName = tuple[str, int]
 """The name of an element without its prefix, and its rank."""
-Layout = Sequence[tuple[str, int | tuple[int, ...]]]
-"""The columns of a product, and which of its texts they have: one, or several as a list."""
+
+
+class Layout(NamedTuple):
+    """The columns of a product whose elements have certain names."""
+
+    columns: tuple[str, ...]
+    places: tuple[int | tuple[int, ...], ...] | None
+    """Which of the texts each column has: one, or several as a list; None if each has its own, in their order."""
 
 
 @dataclass
@@ -81,7 +88,8 @@ def _arrange(names: Sequence[ElementName]) -> Layout:
             if each == rank:
                 own.setdefault(name, []).append(place)
         found.update(own)
-    return [(name, places[0] if len(places) == 1 else tuple(places)) for name, places in found.items()]
+    places = tuple(each[0] if len(each) == 1 else tuple(each) for each in found.values())
+    return Layout(tuple(found), None if places == tuple(range(len(names))) else places)
 
 
 def rank_of(prefix: str, namespaces: Mapping[str, str]) -> int:

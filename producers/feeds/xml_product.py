@@ -4,7 +4,7 @@ The column is an element's name without its namespace; parts of an element are `
 become a list.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from producers.feeds.xml_context import ATTRIBUTE_RANK, OTHER_RANK, OWN_RANK, ElementName, FeedContext
@@ -108,17 +108,14 @@ class XmlProduct:
         self._innermost = None
         texts.clear()
         if text:
-            self._count_text(text)
+            self._size += len(text)
             if self._open:
                 self._open[-1].parts.append((innermost[0], text))
             else:
                 self._names.append(innermost)
                 self._values.append(text)
-
-    def _count_text(self, text: str) -> None:
-        self._size += len(text)
-        if self._size > MAX_CHARACTERS:
-            raise ProductRefused(f"has more than {MAX_CHARACTERS:,} characters")
+            if self._size > MAX_CHARACTERS:
+                raise ProductRefused(f"has more than {MAX_CHARACTERS:,} characters")
 
     def _end_outer(self) -> None:
         """An element with others in it ends, or the product."""
@@ -128,7 +125,7 @@ class XmlProduct:
         element = self._open.pop()
         text = "".join([*element.texts, *self._texts]).strip()
         self._texts.clear()
-        self._count_text(text)
+        self._size += len(text)
         if self._open:
             self._end_part(element, text)
             return
@@ -155,10 +152,11 @@ class XmlProduct:
         line, values = self.line + lines_above, self._values
         if self._is_unreadable or NOT_READABLE in "".join(values):
             return BadRow(line, "the product has bytes that the file's encoding does not have: save it as UTF-8")
-        cells: dict[str, Json] = {
-            name: values[place] if isinstance(place, int) else [values[each] for each in place]
-            for name, place in self._context.layout_of(tuple(self._names))
-        }
+        columns, places = self._context.layout_of(tuple(self._names))
+        texts: Iterable[Json] = values
+        if places is not None:
+            texts = (values[at] if isinstance(at, int) else [values[each] for each in at] for at in places)
+        cells: dict[str, Json] = dict(zip(columns, texts, strict=True))
         categories = self._context.categories
         if categories:
             category = cells.get("categoryId")
