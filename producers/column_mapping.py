@@ -68,6 +68,11 @@ def _parse_mappings(
     return found
 
 
+def mapped_columns(mappings: Sequence[str]) -> frozenset[str]:
+    """The keys of the columns in mappings `field=column`."""
+    return frozenset(column_key(mapping.partition("=")[2]) for mapping in mappings)
+
+
 def _parse_mapping(mapping: str) -> tuple[str, str]:
     name, equals, column = mapping.partition("=")
     if not equals or not is_field(name):

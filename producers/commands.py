@@ -44,13 +44,14 @@ def ingest_catalog(options: CatalogOptions) -> None:
     """Send a catalog: a table, JSON, XML or Parquet with Google's columns, or an export of a shop's software."""
     from infra.config.settings import read_settings
     from producers.catalog import CatalogFormat, read_items
-    from producers.column_mapping import choose_columns
+    from producers.column_mapping import choose_columns, mapped_columns
     from producers.feeds.feed_file import ReadOptions
     from producers.row_reader import check_defaults
 
-    settings, file_options = read_settings(), ReadOptions(options.encoding, options.delimiter)
+    settings, mappings = read_settings(), options.map or []
+    file_options = ReadOptions(options.encoding, options.delimiter, mapped_columns(mappings))
     check_defaults(options.tenant, options.currency)
-    columns = choose_columns(options.file, options.map or [], file_options)
+    columns = choose_columns(options.file, mappings, file_options)
     for line in columns.summary:
         typer.echo(printable(line), err=True)
     with _open_locate(settings, options, options.tenant) as locate:

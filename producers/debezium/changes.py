@@ -73,8 +73,23 @@ class PartitionHistory:
 
 
 @dataclass(frozen=True)
+class RevisedRow:
+    """A row of an item with its revision, whose facts and pictures are not read yet."""
+
+    row: FeedRow
+    revision: int
+    missing: set[str]
+    """Columns whose values the change does not contain."""
+    unreadable: Mapping[str, str]
+    """Columns whose values could not be decoded, and the reasons."""
+
+
+@dataclass(frozen=True)
 class ChangeReader:
-    """Reads the changes of one table as item events."""
+    """Reads the changes of one table as item events.
+
+    `revise` needs the changes in their order, and is quick. `complete` reads pictures, and is thread-safe.
+    """
 
     mapping: TableMapping
     locate: Locate
@@ -92,11 +107,8 @@ class ChangeReader:
     def _id_column(self) -> str:
         return self.mapping.columns["item_id"]
 
-    def read(self, change: Change, history: PartitionHistory, line: int) -> FeedResult:
-        """The item event of a change; a row that does not satisfy `mapping.only` becomes a deletion.
-
-        If the change lacks the value of a mapped column, it becomes a patch of the facts that it has.
-        """
+    def revise(self, change: Change, history: PartitionHistory, line: int) -> RevisedRow | FeedResult:
+        """The row of a change with its revision; a row that does not satisfy `mapping.only` becomes a deletion."""
         if isinstance(change, Tombstone):
             return self._read_tombstone(change, history, line)
         history.set_form(is_flat=change.is_flat)
@@ -116,13 +128,21 @@ class ChangeReader:
             return BadRow(
                 line, f"column `{self.mapping.columns['image']}`: {unreadable[self.mapping.columns['image']]}"
             )
-        feed_row = FeedRow(line, cells)
+        return RevisedRow(FeedRow(line, cells), revision, missing, unreadable)
+
+    def complete(self, change: RevisedRow | FeedResult) -> FeedResult:
+        """The item event of a change that is revised.
+
+        If the change lacks the value of a mapped column, it becomes a patch of the facts that it has.
+        """
+        if not isinstance(change, RevisedRow):
+            return change
         found = (
-            self._items.read_patch(feed_row, revision, missing)
-            if missing & set(self.mapping.columns.values())
-            else self._items.read(feed_row, revision)
+            self._items.read_patch(change.row, change.revision, change.missing)
+            if change.missing & set(self.mapping.columns.values())
+            else self._items.read(change.row, change.revision)
         )
-        return self._with_unreadable(found, unreadable)
+        return self._with_unreadable(found, change.unreadable)
 
     def _read_tombstone(self, tombstone: Tombstone, history: PartitionHistory, line: int) -> FeedResult:
         item = self._id_in_key(tombstone.key)

@@ -8,11 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.futures import map_in_order
 from infra.kafka import Batch, EventSink, EventSource, OutgoingRecord, Partition, PartitionsRevoked, Record
-from producers.debezium.changes import Change, ChangeReader, PartitionHistory
+from producers.debezium.changes import Change, ChangeReader, PartitionHistory, RevisedRow
 from producers.debezium.records import RecordTime, RowChange, parse_change
 from producers.feed_item import FeedResult
 from producers.feeds.feed_file import open_feed
+from producers.image_refs import threads_for
 from producers.ingest.publish import IngestTally, publish_one
 from producers.row_reader import BadRow
 from schemas.topics import DAY, Topic, dead_letter_topic
@@ -27,13 +29,20 @@ RECORD_FIELD = re.compile(r"(?:CreateTime|LogAppendTime|Partition|Offset):\d+$|N
 
 
 def read_change_items(path: Path, table: ChangeReader) -> Iterator[FeedResult]:
-    """The item events of a file with one record per line, as Kafka's console consumer or kcat writes them."""
+    """The item events of a file with one record per line, as Kafka's console consumer or kcat writes them.
+
+    Pictures of a folder are read and shrunk in threads, a few ahead.
+    """
+    yield from map_in_order(table.complete, _read_changes(path, table), threads_for(table.locate))
+
+
+def _read_changes(path: Path, table: ChangeReader) -> Iterator[RevisedRow | FeedResult]:
     history = PartitionHistory()
     with open_feed(path) as file:
         for line, text in enumerate(file, 1):
             if text.strip():
                 parsed = parse_change(*parse_record_line(text, line))
-                yield table.read(parsed, history, line) if isinstance(parsed, Change) else parsed
+                yield table.revise(parsed, history, line) if isinstance(parsed, Change) else parsed
 
 
 def parse_record_line(text: str, line: int) -> tuple[str | None, bytes | None, int, RecordTime]:
@@ -104,7 +113,8 @@ class ChangeFollower:
     """Turns the change events of a topic into item events.
 
     Offsets are committed up to the beginning of the newest database commit, so that after a crash its changes get
-    the same revisions again; events that are sent twice have no effect.
+    the same revisions again; events that are sent twice have no effect. Pictures of a folder are read and shrunk in
+    threads, a few ahead; events are sent in the order of their changes.
     """
 
     source: EventSource
@@ -126,7 +136,11 @@ class ChangeFollower:
     def step(self) -> None:
         """Publish one batch. Records are done once a record of a later database commit has arrived."""
         batch = self.source.poll_batch(BATCH, 0.05, WAIT_SECONDS)
-        finished = [part for record in batch.records if (part := self._publish(record, batch.epochs))]
+        finished: list[Batch] = []
+        revised = (self._revise(record, batch.epochs, finished) for record in batch.records)
+        changes = map_in_order(self.table.complete, revised, threads_for(self.table.locate))
+        for record, change in zip(batch.records, changes, strict=True):
+            self._publish(record, change)
         if batch.records:
             self.sink.flush()
             self._last_record_at = self.clock()
@@ -138,15 +152,19 @@ class ChangeFollower:
             with suppress(PartitionsRevoked):  # the new owner of the partitions sends the same events again
                 self.source.commit_sync()
 
-    def _publish(self, record: Record, epochs: Mapping[Partition, int]) -> Batch | None:
-        """Publish one record; returns the records of the previous commit if this one starts another commit."""
-        state, ended = self._state_of(record), None
+    def _revise(
+        self, record: Record, epochs: Mapping[Partition, int], finished: list[Batch]
+    ) -> RevisedRow | FeedResult:
+        """The change of a record with its revision; appends the previous commit if this one starts another one."""
+        state = self._state_of(record)
         time_of_record = RecordTime(record.timestamp_ms if record.timestamp_ms > 0 else None, record.headers)
         parsed = parse_change(record.value, record.key, record.offset, time_of_record)
         if isinstance(parsed, RowChange) and state.history.is_new_time(parsed.at_ms) and state.open:
-            ended = state.end()
+            finished.append(state.end())
         state.add(record, epochs)
-        change = self.table.read(parsed, state.history, record.offset) if isinstance(parsed, Change) else parsed
+        return self.table.revise(parsed, state.history, record.offset) if isinstance(parsed, Change) else parsed
+
+    def _publish(self, record: Record, change: FeedResult) -> None:
         change = publish_one(change, self.sink, self.tally, event_id=record.position) or change
         if isinstance(change, BadRow):
             headers = dict(record.headers) | _dead_letter_headers(record, change)
@@ -154,7 +172,6 @@ class ChangeFollower:
                 OutgoingRecord(dead_letter_topic(record.topic), record.key, record.value, headers)
             )
         self.watch(change, self.tally)
-        return ended
 
     def _state_of(self, record: Record) -> _PartitionState:
         """The state of the record's partition; a new one if the record is read again."""

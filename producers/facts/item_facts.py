@@ -22,6 +22,8 @@ Facts = dict[str, object]
 Cells = Mapping[str, Json]
 CellReader = Callable[[Facts, Json], str | None]
 """Reads a cell into the facts; returns the omitted parts, raises ValueError if the whole cell is omitted."""
+FactSteps = list[tuple[str, CellReader]]
+"""Columns, and the readers of their cells."""
 
 SOURCES: Mapping[str, tuple[str, ...]] = {
     "title": ("title",),
@@ -43,6 +45,8 @@ UNSAFE_LABEL = "adult"
 """Label of items whose `adult` or `moderation` cell cannot be read: it is safer to hide one item too many."""
 LONGEST_CACHED = 500
 """Characters of a text whose result is cached, so that the cache stays small."""
+MAX_COLUMN_SETS = 200
+"""Sets of columns whose steps are cached."""
 LABEL = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 PATH_SEPARATOR = re.compile(r"[>»\u203a→]|\s\|\s")
 """Separators of category paths: Google's `>` and what shops write for it, and Heureka's ` | `."""
@@ -66,13 +70,14 @@ class FactReader:
             "adult": _read_adult,
         }
         self._steps = [(columns[name], read) for name, read in readers.items() if name in columns]
+        self._steps_by_columns: dict[tuple[str, ...], FactSteps] = {}
         self._price = PriceReader(columns, currency) if "price" in columns or "sale_price" in columns else None
 
     def read(self, cells: Cells) -> tuple[Facts, list[str]]:
         """The facts of a row, and one sentence for each that was left out or cut."""
         facts: Facts = {}
         left_out: list[str] = []
-        for column, read in self._steps:
+        for column, read in self._steps if len(self._steps) <= len(cells) else self._steps_of(tuple(cells)):
             cell = cells.get(column)
             if cell is None or cell == "":
                 continue
@@ -87,6 +92,15 @@ class FactReader:
             if price is not None:
                 facts["price"], facts["currency"] = price
         return facts, left_out
+
+    def _steps_of(self, columns: tuple[str, ...]) -> FactSteps:
+        """The steps for a row with few of a feed's columns; most rows of JSON and XML have the same ones."""
+        found = self._steps_by_columns.get(columns)
+        if found is None:
+            if len(self._steps_by_columns) >= MAX_COLUMN_SETS:
+                self._steps_by_columns.clear()
+            found = self._steps_by_columns[columns] = [step for step in self._steps if step[0] in columns]
+        return found
 
     def complete(self, facts: Facts, unavailable: Collection[str]) -> Facts:
         """The facts that depend on none of the unavailable columns; those that the row does not have are empty."""

@@ -1,6 +1,7 @@
 """Moments of feeds: read dates and times in the spellings of feeds, exports and databases."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -21,6 +22,9 @@ def read_moment(text: str) -> datetime:
 
     Numbers may count milli-, micro- or nanoseconds too. Without an offset it is UTC. Raises ValueError.
     """
+    if text[4:5] == "-" and len(text) <= LONGEST:  # as most feeds write it
+        with suppress(ValueError, OverflowError):
+            return _in_range(parse_time(text))
     plain = SPACED_OFFSET.sub("", ZONE_NAMES.sub("", text[: LONGEST + 1].strip()))
     if len(plain) <= LONGEST:
         if re.fullmatch(r"\d{9,19}", plain, re.ASCII):

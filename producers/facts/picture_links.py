@@ -25,7 +25,7 @@ LINK_KEYS = (
 )  # fmt: skip
 """Keys that hold the picture of an object, in order."""
 PLAIN_URL = re.compile(
-    r"https?://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:[/?](?:[A-Za-z0-9._~:/?@!$'()*+,=&-]|%[0-9A-Fa-f]{2})*)?"
+    r"https?://[A-Za-z0-9.\-]++(?::\d{1,5})?(?:[/?](?:[A-Za-z0-9._~:/?@!$'()*+,=&-]++|%[0-9A-Fa-f]{2})*+)?"
 )
 """URLs that are used as they are."""
 LINK_START = re.compile(r"[\"'<(\s]*(?:(?:https?:)?[/\\]{2}|https?:[/\\]|s3[an]?://|data:|www\.)", re.I)
@@ -76,6 +76,8 @@ def split_links(text: str) -> list[str]:
     A link that begins as a URL ends only before another URL, because URLs contain commas. A path ends at a
     separator behind the suffix of a picture, because file names contain commas.
     """
+    if is_plain_url(text):
+        return [text]
     text = LONG_BLANK.sub(" ", text).strip(EDGES)
     if text[:5].lower() == "data:":  # its own comma stands before the data
         return [part for part in re.split(r"[\s,;|]+(?=data:|https?://)", text) if part]

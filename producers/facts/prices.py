@@ -88,6 +88,10 @@ def _price_object(cell: Mapping[str, Json], currency: str | None) -> tuple[Decim
     amount_cell = next((cell[key] for key in AMOUNT_KEYS if cell.get(key) is not None), None)
     if amount_cell is None or isinstance(amount_cell, list):
         raise ValueError(f"it is an object without {', '.join(AMOUNT_KEYS[:3])}")
+    minor_unit = str(cell.get("currency_minor_unit"))
+    if minor_unit in ("0", "2", "3") and not isinstance(amount_cell, Mapping):  # WooCommerce's Store API
+        amount, found = _price_text(text_of(amount_cell), own)
+        return amount.scaleb(-int(minor_unit)), found
     if isinstance(amount_cell, Mapping):
         inner = amount_cell.get("amount", amount_cell.get("value"))
         if inner is None or isinstance(inner, Mapping | list):

@@ -176,7 +176,7 @@ WOOCOMMERCE_JSON = Dialect(
     {
         "title": ("name",),
         "image_link": ("images",),
-        "price": ("regular_price", "price"),
+        "price": ("regular_price", "price", "prices"),
         "availability": ("stock_status", "is_in_stock"),
         "product_type": ("categories",),
         "brand": ("brands",),
@@ -201,6 +201,10 @@ KNOWN_COLUMNS = frozenset(
     ]
 )  # fmt: skip
 """Names by which the header of a table is found."""
+PICTURE_COLUMNS = frozenset(
+    ["image_link", *(name for dialect in DIALECTS for name in dialect.columns.get("image_link", ()))]
+)
+"""Columns that hold the main picture of a product, under Google's name and those of the dialects."""
 
 
 def find_dialect(names: Collection[str]) -> Dialect | None:

@@ -9,10 +9,10 @@ valid UTF-8 either, so that each format finds them in the row where they are.
 import codecs
 import io
 import re
-from collections.abc import Callable
 from typing import IO, cast
 
 from producers.feeds.alphabets import Alphabet, CharacterSet, read_alphabets, read_character_sets
+from producers.feeds.named_encodings import MARK_OF_UTF7, DecodeText, compose, is_utf7
 
 BAD_BYTE = b"\xff"
 SAMPLE, CHUNK = 1 << 16, 1 << 16
@@ -26,6 +26,7 @@ of texts of shops in their own encoding 0.8 to 1.1, of UTF-8 read as something e
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"), (b"\x84\x31\x95\x33", "gb18030"),
+    (MARK_OF_UTF7, "utf-7"),
 )  # fmt: skip
 SUPERSETS = {
     "iso8859-1": "cp1252", "ascii": "utf-8", "utf-8-sig": "utf-8", "iso8859-9": "cp1254", "gb2312": "gb18030",
@@ -43,7 +44,9 @@ LABELS = {
 """Names that Python does not know."""
 ESCAPES = re.compile(rb"\x1b(?:\$[@B]|\([IJ]|\$\(D|(?P<korean>\$\)C))")
 """Sequences that switch to the characters of ISO-2022-JP (RFC 1468), or of ISO-2022-KR (RFC 1557)."""
-NO_ENCODINGS = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf-7"}
+DECOMPOSED = "cp1258"
+"""The encoding of Windows that has accents as characters behind their letters."""
+NO_ENCODINGS = {"idna", "punycode", "unicode_escape", "raw_unicode_escape"}
 """Codecs of Python in which no file is saved."""
 SINGLE_BYTE = ("cp125", "iso8859", "koi8", "mac", "cp8")
 DECLARATION = re.compile(rb"""<\?xml[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z][\w.:-]{0,40})["']""")
@@ -140,7 +143,7 @@ class Utf8Bytes(io.RawIOBase):
         self._declared: str | None = None
         self._file = file
         self._ready = b""
-        self._decode: Callable[[bytes, bool], str] | None = None
+        self._decode: DecodeText | None = None
         self._undecided = encoding is None
         self._start(encoding)
 
@@ -173,8 +176,10 @@ class Utf8Bytes(io.RawIOBase):
                 self.unknown = label
             elif declared is not None and declared.startswith(SINGLE_BYTE):
                 self._declared = declared  # it is untrue if the text is UTF-8, as it often is
-            elif declared is not None and not declared.startswith("utf-"):
+            elif declared is not None and (declared == "utf-7" or not declared.startswith("utf-")):
                 encoding = declared  # one of UTF-8 is often untrue, and one that is ASCII is not in UTF-16
+        elif encoding is None and is_utf7(start):
+            self.unknown = "UTF-7"
         if encoding is not None:
             self._use(encoding)
         self._ready = self._convert(start, last=False)
@@ -182,8 +187,8 @@ class Utf8Bytes(io.RawIOBase):
     def _use(self, encoding: str) -> None:
         self.encoding, self._undecided = encoding, False
         if encoding != "utf-8":
-            decoder = codecs.getincrementaldecoder(encoding)("replace")
-            self._decode = decoder.decode
+            decode = codecs.getincrementaldecoder(encoding)("replace").decode
+            self._decode = compose(decode) if encoding == DECOMPOSED else decode
 
     def _convert(self, data: bytes, *, last: bool) -> bytes:
         if self._undecided and not data.isascii():
@@ -198,4 +203,4 @@ class Utf8Bytes(io.RawIOBase):
             self._use(encoding or "utf-8")
         if self._decode is None:
             return data
-        return self._decode(data, last).encode("utf-8", "replace").replace("\ufffd".encode(), BAD_BYTE)
+        return self._decode(data, final=last).encode("utf-8", "replace").replace("\ufffd".encode(), BAD_BYTE)

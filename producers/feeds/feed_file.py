@@ -41,7 +41,7 @@ CONTROL = re.compile(r"[\x00\x02-\x08\x0e-\x19]")
 NAMES_OF_ENCODINGS = {
     "utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32-le": "UTF-32", "utf-32-be": "UTF-32",
     "cp932": "Shift_JIS", "euc_jp": "EUC-JP", "gb18030": "GB18030", "cp950": "Big5", "cp949": "EUC-KR",
-    "mac_roman": "MacRoman", "koi8_u": "KOI8",
+    "mac_roman": "MacRoman", "koi8_u": "KOI8", "utf-7": "UTF-7",
 }  # fmt: skip
 """Names for users; other code pages of Windows and DOS are named by their number, `iso8859_2` is ISO-8859-2."""
 FeedFormat = Literal["table", "json", "xml", "parquet"]
@@ -55,6 +55,8 @@ class ReadOptions:
     """Name of an encoding, as `windows-1252`."""
     delimiter: str | None = None
     """The character between the cells of a table."""
+    mapped: frozenset[str] = frozenset()
+    """Keys of the columns that are mapped to fields, which the header of a table has."""
 
     def codec(self) -> str | None:
         """Python's name of the encoding; raises BadInput if there is no such encoding."""
@@ -83,9 +85,7 @@ class FeedFile:
         self._utf8 = Utf8Bytes(io.BufferedReader(self._content, BUFFER), codec)
         if self._utf8.unknown is not None:
             self._content.close()
-            raise BadInput(
-                f"{path} is in {self._utf8.unknown}, which is not known: save it as UTF-8, or give --encoding"
-            )
+            raise BadInput(_describe_unknown(path, self._utf8.unknown))
         self.binary = io.BufferedReader(self._utf8, BUFFER)
         """The content in UTF-8; bytes that the encoding does not have are bytes that UTF-8 does not have."""
         self.text = io.TextIOWrapper(self.binary, "utf-8", errors="surrogateescape", newline="")
@@ -118,6 +118,12 @@ class FeedFile:
         """Encoding and compression of the part read so far, for users."""
         guess = " (by its letters; if they are wrong, give --encoding)" if self._utf8.is_guess else ""
         return ", ".join([self.encoding_name + guess, *self._content.layers])
+
+
+def _describe_unknown(path: Path, name: str) -> str:
+    if name == "UTF-7":
+        return f"{path} seems to be in UTF-7: save it as UTF-8, or give --encoding utf-7 (utf-8 if it is none)"
+    return f"{path} is in {name}, which is not known: save it as UTF-8, or give --encoding"
 
 
 def open_feed(path: Path, options: ReadOptions | None = None) -> FeedFile:

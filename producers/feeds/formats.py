@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -142,6 +143,9 @@ def _keyed_rows(path: Path, kind: FeedFormat, options: ReadOptions | None) -> It
 
 
 def _with_keys(row: FeedRow) -> FeedRow:
+    keys, are_unique = _keys_of(tuple(row.cells))
+    if are_unique:
+        return row if keys is None else FeedRow(row.line, dict(zip(keys, row.cells.values(), strict=True)))
     cells: dict[str, Json] = {}
     for name, value in row.cells.items():
         key = column_key(name)
@@ -153,6 +157,16 @@ def _with_keys(row: FeedRow) -> FeedRow:
     return FeedRow(row.line, cells)
 
 
+@lru_cache(maxsize=256)
+def _keys_of(names: tuple[str, ...]) -> tuple[tuple[str, ...] | None, bool]:
+    """The keys of columns, None if they are the names, and whether no two columns have one key.
+
+    It is cached, because most rows of a feed have the same columns.
+    """
+    keys = tuple(map(column_key, names))
+    return (None if keys == names else keys), len(set(keys)) == len(keys)
+
+
 def _as_list(value: Json) -> list[Json]:
     return value if isinstance(value, list) else [value]
 
@@ -160,7 +174,7 @@ def _as_list(value: Json) -> list[Json]:
 def _flatten(rows: Iterator[FeedRow | BadRow]) -> Iterator[FeedRow | BadRow]:
     """Rows of JSON; the values of objects in them become columns `object.value` too."""
     for row in rows:
-        if isinstance(row, FeedRow) and any(isinstance(value, dict) for value in row.cells.values()):
+        if isinstance(row, FeedRow) and dict in map(type, row.cells.values()):
             parts: dict[str, Json] = {}
             _add_parts("", row.cells, parts, 0)
             yield FeedRow(row.line, {**parts, **row.cells})

@@ -13,7 +13,8 @@ from pathlib import Path
 from xml.parsers import expat
 
 from producers.feeds.feed_file import FeedFile, ReadOptions, open_feed
-from producers.feeds.xml_parser import PRODUCTS, FeedContext, FeedRefused, ProductParser
+from producers.feeds.xml_context import FeedContext
+from producers.feeds.xml_parser import PRODUCTS, FeedRefused, ProductParser
 from producers.feeds.xml_product import NOT_READABLE, ProductRefused
 from producers.row_reader import BadRow, FeedRow
 
@@ -21,7 +22,8 @@ PREFIX = rb"(?:[^\s<>/]{0,100}:)?"
 ANY_PRODUCT = "|".join(sorted(PRODUCTS)).encode()
 PRODUCT_START = re.compile(rb"<%b(%b)(?=[\s/>])" % (PREFIX, ANY_PRODUCT), re.IGNORECASE)
 CHUNK = 1 << 16
-FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+BLANK_CONTROLS = bytes(32 if byte < 32 and byte not in b"\t\n\r" else byte for byte in range(256))
+"""A table of bytes in which control characters, which XML does not allow, become blanks."""
 UNREADABLE = re.compile("[\ud800-\udfff]")
 ENTITY = re.compile(rb"&(?:(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)?")
 NO_TAG = re.compile(rb"<(?![A-Za-z_/!?])")
@@ -86,12 +88,14 @@ class _FeedReader:
         """Read a chunk."""
         text = self._file.text.read(CHUNK)
         self._ended = not text
-        text = UNREADABLE.sub(NOT_READABLE, FORBIDDEN.sub(" ", text))
+        if not text.isascii():
+            text = UNREADABLE.sub(NOT_READABLE, text).replace("\ufffe", " ").replace("\uffff", " ")
+        data = text.encode().translate(BLANK_CONTROLS)
         if not self._rest and not self._parser.root and not self._has_restarted:
-            stripped = text.lstrip()  # nothing may stand before an XML declaration
-            self._base_line += text.count("\n", 0, len(text) - len(stripped))
-            self.line, text = self._base_line + 1, stripped
-        self._rest += text.encode()
+            stripped = data.lstrip()  # nothing may stand before an XML declaration
+            self._base_line += data.count(b"\n", 0, len(data) - len(stripped))
+            self.line, data = self._base_line + 1, stripped
+        self._rest += data
 
     def _parse(self) -> None:
         """Parse the bytes read so far, or else a new chunk. Raises ExpatError, ProductRefused, or FeedRefused."""
@@ -112,7 +116,7 @@ class _FeedReader:
         self.root = self.root or self._parser.root
         for product in self._parser.products:
             self.has_products = True
-            yield product.row(self._context.categories, self._base_line)
+            yield product.row(self._base_line)
         self._parser.products.clear()
 
     def _recover(self, error: Exception) -> Iterator[FeedRow | BadRow]:
@@ -184,7 +188,7 @@ class _FeedReader:
             [product] = parser.products
         except (expat.ExpatError, FeedRefused, ProductRefused, ValueError):
             return BadRow(self.line, f"the product is no XML: {_describe(error)}")
-        return product.row(self._context.categories, self.line - product.line)
+        return product.row(self.line - product.line)
 
 
 def _product_end(start: bytes) -> re.Pattern[bytes]:

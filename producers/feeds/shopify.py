@@ -15,6 +15,8 @@ OVERSELL_WORDS = {"continue", "true", "yes", "1"}
 """Inventory policy of variants that are sold even when out of stock."""
 POLICIES = ("continue_selling_when_out_of_stock", "variant_inventory_policy")
 PUBLISHED = ("published_on_online_store", "published")
+OF_PRODUCT, OF_VARIANT = ("brand", "google_product_category", "gender", "age_group", "condition"), ("gtin", "mpn")
+"""Columns that the first line of a product has, and columns that its first variant has."""
 MAX_LINES = 5_000
 """Lines of a product: Shopify has at most 2,048 variants and 250 pictures of one."""
 
@@ -69,19 +71,19 @@ def _product(handle: str, lines: Sequence[FeedRow]) -> FeedRow | SkippedRow:
     if reason is not None:
         return SkippedRow(lines[0].line, f"a product that is not on sale: it is {reason}")
     links = _pictures(lines)
-    variants = [line.cells for line in lines if _text(line.cells, "price")]
+    priced = [(line.cells, price) for line in lines if (price := _text(line.cells, "price"))]
+    variants = [variant for variant, _ in priced]
     cells: dict[str, Json] = {
         "id": handle,
         "title": unescape(_text(first.cells, "title")),
         "image_link": links[0] if links else "",
         "additional_image_link": links[1:],
-        "price": lowest_price([_text(variant, "price") for variant in variants]),
+        "price": lowest_price([price for _, price in priced]),
         "availability": _availability(variants),
         "product_type": _text(first.cells, "product_type"),
         "tags": split_commas(_text(first.cells, "tags")),
-        **{column: _text(first.cells, column) for column in ("brand", "google_product_category")},
-        **{column: _text(first.cells, column) for column in ("gender", "age_group", "condition")},
-        **{column: _text(variants[0], column) if variants else "" for column in ("gtin", "mpn")},
+        **{column: _text(first.cells, column) for column in OF_PRODUCT},
+        **{column: _text(variants[0], column) if variants else "" for column in OF_VARIANT},
     }
     return FeedRow(lines[0].line, {**first.cells, **cells, **_options(first, lines)})
 

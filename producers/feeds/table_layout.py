@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from producers.feeds.dialects import is_known_column
+from producers.feeds.column_names import column_key
+from producers.feeds.dialects import PICTURE_COLUMNS, is_known_column
+from producers.feeds.feed_file import ReadOptions
 from producers.feeds.quoting import CellSyntax, SplitLine
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x01", "\x1f", "\x1e", "§", "¦", "||", ":")
@@ -18,6 +20,8 @@ WRAPPED = re.compile(r'"[^",;\t|]+[,;\t|](?:[^"]|"")*+"')
 """A quoted line with a delimiter."""
 HEADER_LINES, SAMPLE_LINES = 30, 100
 """Lines that are searched for the header, and lines after it that are compared with it."""
+USUAL_SHARE, NAMED_SHARE = 0.9, 0.3
+"""Least share of lines with a web address in a column of them, whatever its name, and if it is named so."""
 MAX_COLUMNS, MAX_LETTERS = 2_000, 100_000
 """Most columns of a table, and most letters of a line, that are inspected."""
 
@@ -53,11 +57,12 @@ class TableLayout:
         return all(place < len(cells) and ADDRESS.search(cells[place]) for place in self.address_columns)
 
 
-def find_layout(lines: Sequence[str], delimiter: str | None = None) -> TableLayout:
+def find_layout(lines: Sequence[str], options: ReadOptions) -> TableLayout:
     """The layout of a table with these first lines, without their line ends.
 
-    Raises ValueError if there is no header.
+    A line with all columns that the user maps is the header. Raises ValueError if there is no header, and BadInput.
     """
+    delimiter, mapped = options.separator(), options.mapped
     lines = [line[:MAX_LETTERS] for line in lines]
     is_wrapped = _are_wrapped(lines)
     lines = [CellSyntax(",").unquote(line.strip()) for line in lines] if is_wrapped else lines
@@ -69,11 +74,11 @@ def find_layout(lines: Sequence[str], delimiter: str | None = None) -> TableLayo
     for candidate in [delimiter] if delimiter else DELIMITERS:
         if delimiter or any(candidate in line for line in lines[first : first + HEADER_LINES]):
             syntax = CellSyntax(candidate, _quote_of(lines, candidate), is_wrapped)
-            found = _lay_out(lines, first, syntax)
+            found = _lay_out(lines, first, syntax, mapped)
             if found is not None and (best is None or found[0] > best[0]):
                 best = found
     if best is None:  # a table of one column
-        best = _lay_out(lines, first, CellSyntax(","))
+        best = _lay_out(lines, first, CellSyntax(","), mapped)
     if best is None:
         raise ValueError("it has no line with the names of columns")
     return best[1]
@@ -93,7 +98,9 @@ def _quote_of(lines: Sequence[str], delimiter: str) -> str:
     return "'" if first and all(are_single) else '"'
 
 
-def _lay_out(lines: Sequence[str], first: int, syntax: CellSyntax) -> tuple[float, TableLayout] | None:
+def _lay_out(
+    lines: Sequence[str], first: int, syntax: CellSyntax, mapped: frozenset[str]
+) -> tuple[float, TableLayout] | None:
     """The best header under a syntax, with a score by which syntaxes are compared."""
     best: tuple[float, TableLayout] | None = None
     width = _usual_width(lines[first:], syntax)
@@ -103,17 +110,19 @@ def _lay_out(lines: Sequence[str], first: int, syntax: CellSyntax) -> tuple[floa
             continue
         names, end = _read_header(lines, place, syntax)
         present = [name for name in names if name.strip()]
-        known = sum(map(is_known_column, present))
+        keys = set(map(column_key, present))
+        known = sum(map(is_known_column, present)) + len(keys & mapped)
         if not present or len(names) > MAX_COLUMNS or (names[0].lstrip().startswith("#") and known < 2):
             continue
         body = [cells for cells in rows[end : end + SAMPLE_LINES] if cells]
         score = _score(names, body, syntax, known)
         is_wide = len(present) >= width / 2
-        is_header = known >= max(3, len(present) / 2)  # cells of rows may be known names too, as Color and Size
+        is_mapped = bool(mapped) and mapped <= keys
+        is_header = is_mapped or known >= max(3, len(present) / 2)  # cells may be known names too, as Color
         if best is None or (score > best[0] and (is_header or not _is_wide(best[1], width))):
-            columns = _address_columns(lines[end : end + SAMPLE_LINES], len(names), syntax)
+            columns = _address_columns(lines[end : end + SAMPLE_LINES], names, syntax)
             best = score, TableLayout(syntax, tuple(names), tuple(lines[:place]), end, columns)
-        if is_wide and known >= 2:
+        if is_mapped or (is_wide and known >= 2):
             break
     return best
 
@@ -149,11 +158,19 @@ def _score(names: Sequence[str], body: Sequence[Sequence[str]], syntax: CellSynt
     return 2.0 * known + weight * is_split * (1 + 2 * same + min(len(names), 20) / 40) - 3 * addresses
 
 
-def _address_columns(lines: Sequence[str], width: int, syntax: CellSyntax) -> frozenset[int]:
-    """Columns in which nearly every line of the right width has a web address; an open quote may be a lone one."""
+def _address_columns(lines: Sequence[str], names: Sequence[str], syntax: CellSyntax) -> frozenset[int]:
+    """Columns in which nearly every line of the right width has a web address; an open quote may be a lone one.
+
+    For a column that is named as one of pictures, fewer lines are enough: in a table of few rows, the lines of one
+    quoted cell can be half of those that seem to be rows.
+    """
     quoted = (SplitLine(syntax, line) for line in lines if line.strip())
     split = [line.split(syntax.delimiter) for line in lines if line.strip()]
     rows = [cells if line.is_open else line.cells for line, cells in zip(quoted, split, strict=True)]
-    rows = [cells for cells in rows if len(cells) == width]
+    rows = [cells for cells in rows if len(cells) == len(names)]
     counts = Counter(place for cells in rows for place, cell in enumerate(cells) if ADDRESS.search(cell))
-    return frozenset(place for place, count in counts.items() if count >= 0.9 * len(rows))
+    return frozenset(
+        place
+        for place, count in counts.items()
+        if count >= (NAMED_SHARE if column_key(names[place]) in PICTURE_COLUMNS else USUAL_SHARE) * len(rows)
+    )

@@ -47,7 +47,7 @@ class TableReader:
         """Lines that were searched for the end of quoted cells."""
         sample = self._take_sample()
         try:
-            layout = find_layout([line.rstrip(LINE_ENDS) for line in sample], file.options.separator())
+            layout = find_layout([line.rstrip(LINE_ENDS) for line in sample], file.options)
         except ValueError as error:
             raise BadInput(f"{file.path} is no table: {error}") from None
         names = tuple(column_key(name) or UNNAMED.format(place) for place, name in enumerate(layout.names, 1))

@@ -24,8 +24,8 @@ def text_of(cells: Mapping[str, Json], *names: str) -> str:
         value = cells.get(name)
         if isinstance(value, list) and value:
             value = value[0]
-        if isinstance(value, str) and value.strip():
-            return value.strip()
+        if isinstance(value, str) and (text := value.strip()):
+            return text
     return ""
 
 
@@ -47,6 +47,8 @@ def deepest_path(paths: Iterable[str]) -> str:
 
 def lowest_price(prices: Sequence[str]) -> str:
     """The lowest price, as written, which online stores display as "from"."""
+    if len(prices) == 1:
+        return prices[0]
     numbers = [(amount, text) for text in prices if (amount := _amount(text)) is not None]
     return min(numbers, key=lambda each: each[0])[1] if numbers else next(iter(prices), "")
 

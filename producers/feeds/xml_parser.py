@@ -3,54 +3,24 @@
 Prefixes are resolved here, not by expat, so that one without a declaration is no error.
 """
 
-from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from producers.feeds.xml_product import ProductRefused, XmlProduct, rank_of
+from producers.feeds.xml_context import FeedContext
+from producers.feeds.xml_product import MAX_DEPTH, XmlProduct
 
 PRODUCTS = {
     "item", "entry", "product", "offer", "shopitem", "article", "good", "ad", "listing", "record", "row", "artikel",
     "produkt", "produit", "producto", "prodotto", "deal", "o",
 }  # fmt: skip
 """Names, in lower case, of the element of a product."""
-MAX_DEPTH, MAX_CATEGORIES = 16, 100_000
-"""Maximum nesting of elements, and maximum number of a feed's categories."""
-MAX_NAMESPACES, MAX_NAMES = 100, 1_000
-"""Namespaces of a feed, and names of elements that are remembered."""
+MAX_CATEGORIES = 100_000
+"""Of a feed."""
 HARMLESS_DOCTYPE = ("yml_catalog", "shops.dtd")
 """All YML feeds name this document type; it is not read."""
 
 
 class FeedRefused(Exception):
     """The feed has content that no valid feed needs; the message completes `the file ...`."""
-
-
-@dataclass
-class FeedContext:
-    """The contents of the elements around the products of a feed."""
-
-    namespaces: dict[str, str] = field(default_factory=dict)
-    """Addresses by prefixes."""
-    categories: dict[str, str] = field(default_factory=dict)
-    """Names by ids."""
-    ancestors: set[str] = field(default_factory=set)
-    """Names of the elements around products."""
-    names: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Names without their prefixes, and ranks, of elements as they are written."""
-
-    def declare(self, prefix: str, address: str) -> None:
-        """Add a namespace."""
-        if self.namespaces.get(prefix) != address and len(self.namespaces) < MAX_NAMESPACES:
-            self.namespaces[prefix] = address
-            self.names.clear()
-
-    def resolve(self, name: str) -> tuple[str, int]:
-        """The name of an element without its prefix, and its rank."""
-        prefix, _, local = name.rpartition(":")
-        if len(self.names) > MAX_NAMES:
-            self.names.clear()
-        found = self.names[name] = local, rank_of(prefix, self.namespaces)
-        return found
 
 
 class ProductParser:
@@ -61,69 +31,70 @@ class ProductParser:
         self.root = ""
         self.start_index = -1
         """Where the present product begins, in the bytes of this parser; -1 outside of products."""
-        self._context = context
-        self._depth = 0
         self.path: list[str] = []
         """Names of the open elements outside of products."""
+        self._context = context
         self._product: XmlProduct | None = None
-        self._product_depth = 0
         self._category: list[str] | None = None
         """Id, id of the parent, and texts of a category that is open."""
         self.expat = expat.ParserCreate("utf-8")
         self.expat.buffer_text = True
-        self.expat.StartElementHandler = self._start
-        self.expat.EndElementHandler = self._end
-        self.expat.CharacterDataHandler = self._add_text
         self.expat.StartDoctypeDeclHandler = _check_doctype
+        self._handle_outside()
 
     def parse(self, data: bytes, *, last: bool = False) -> None:
         """Parse more bytes. Raises ExpatError, ProductRefused, or FeedRefused."""
         self.expat.Parse(data, last)
 
+    def _handle_outside(self) -> None:
+        """Have expat call the handlers of this class, which are those outside of products."""
+        self.expat.StartElementHandler = self._start
+        self.expat.EndElementHandler = self._end
+        self.expat.CharacterDataHandler = self._add_text
+
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
         self.root = self.root or name
-        if self._depth > MAX_DEPTH:
-            refused = FeedRefused if self._product is None else ProductRefused
-            raise refused(f"has more than {MAX_DEPTH} nested elements")
-        for key, value in attributes.items():
-            if key.startswith("xmlns"):
-                self._context.declare(key[6:], value)
-        local, rank = self._context.names.get(name) or self._context.resolve(name)
+        if len(self.path) >= MAX_DEPTH:
+            raise FeedRefused(f"has more than {MAX_DEPTH} nested elements")
+        self._context.declare(attributes)
+        local = self._context.resolve(name)[0]
+        if local.lower() in PRODUCTS:
+            self._start_product(attributes)
+            return
+        self.path.append(name)
+        if local == "category" and "id" in attributes and len(self._context.categories) < MAX_CATEGORIES:
+            self._category = [attributes["id"], attributes.get("parentId", "")]
+
+    def _start_product(self, attributes: dict[str, str]) -> None:
+        """A product begins, which handles what is in it by itself."""
+        self._context.ancestors.update(self.path)
+        self.start_index, depth = self.expat.CurrentByteIndex, len(self.path) + 1
+        product = XmlProduct(self.expat.CurrentLineNumber, depth, attributes, self._context, self._end_product)
+        self._product = product
+        self.expat.StartElementHandler = product.start
+        self.expat.EndElementHandler = product.end
+        self.expat.CharacterDataHandler = product.add_text
+
+    def _end_product(self) -> None:
         if self._product is not None:
-            self._product.start(local, rank, attributes)
-        elif local.lower() in PRODUCTS:
-            self._context.ancestors.update(self.path)
-            self.start_index, self._product_depth = self.expat.CurrentByteIndex, self._depth
-            self._product = XmlProduct(self.expat.CurrentLineNumber, attributes)
-        else:
-            self.path.append(name)
-            if local == "category" and "id" in attributes and len(self._context.categories) < MAX_CATEGORIES:
-                self._category = [attributes["id"], attributes.get("parentId", "")]
+            self.products.append(self._product)
+        self._product, self.start_index = None, -1
+        self._handle_outside()
 
     def _add_text(self, text: str) -> None:
-        if self._product is not None:
-            self._product.add_text(text)
-        elif self._category is not None:
+        if self._category is not None:
             self._category.append(text[:200])
 
     def _end(self, _name: str) -> None:
-        if self._product is None:
-            self.path.pop()
-            self._end_category()
-        elif self._depth > self._product_depth:
-            self._product.end()
-        else:
-            self.products.append(self._product)
-            self._product, self.start_index = None, -1
-        self._depth -= 1
-
-    def _end_category(self) -> None:
+        self.path.pop()
         if self._category is not None:
-            own, parent, *texts = self._category
-            path = [self._context.categories.get(parent, ""), "".join(texts).strip()]
-            self._context.categories[own] = " > ".join(part for part in path if part)[:500]
-            self._category = None
+            self._end_category(self._category)
+
+    def _end_category(self, category: list[str]) -> None:
+        own, parent, *texts = category
+        path = [self._context.categories.get(parent, ""), "".join(texts).strip()]
+        self._context.categories[own] = " > ".join(part for part in path if part)[:500]
+        self._category = None
 
 
 def _check_doctype(name: str, system: str | None, _public: str | None, has_subset: int) -> None:

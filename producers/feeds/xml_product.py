@@ -1,25 +1,15 @@
 """XML product: collect the elements of one product of a feed, and make a row of them.
 
 The column is an element's name without its namespace; parts of an element are `element.part`; repeated elements
-become a list. Where names meet, Google's elements come before the feed's own (RSS, Atom), and these before others.
+become a list.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from producers.feeds.xml_context import ATTRIBUTE_RANK, OTHER_RANK, OWN_RANK, ElementName, FeedContext
 from producers.row_reader import BadRow, FeedRow, Json
 
-GOOGLE = re.compile(
-    r"(?:base\.google\.com|www\.google\.com|google\.com)/(?:ns|cns|schemas)/1\.0/?\s*$", re.IGNORECASE
-)
-"""Ends of the addresses of Google's namespaces (https://support.google.com/merchants/answer/160589)."""
-GOOGLE_PREFIXES = {"g", "c"}
-"""Prefixes of Google's elements; many feeds use them without a declaration."""
-FEED_NAMESPACES = (
-    "http://www.w3.org/2005/Atom", "http://purl.org/rss/1.0/", "http://purl.org/atom/ns#", "http://backend.userland.com",
-)  # fmt: skip
-GOOGLE_RANK, OWN_RANK, OTHER_RANK, ATTRIBUTE_RANK = range(4)
 PARAMETERS = {"param", "attribute", "property", "parameter", "spec"}
 """Elements, in lower case, whose attribute `name` names the column."""
 ADDRESS_ATTRIBUTES = ("url", "href", "src")
@@ -27,6 +17,8 @@ PICTURE_ELEMENTS = {"enclosure", "content", "thumbnail"}
 """Elements of RSS and Media RSS that may hold a picture (https://www.rssboard.org/media-rss)."""
 MAX_CHARACTERS = 1_000_000
 """Of a product."""
+MAX_DEPTH = 16
+"""Maximum nesting of elements."""
 NOT_READABLE = "\uf8f0"
 """Replaces a byte that the encoding does not have."""
 
@@ -37,7 +29,7 @@ class ProductRefused(Exception):
 
 @dataclass(slots=True)
 class _Element:
-    """An element within a product that is open."""
+    """An element within a product that is open, with another one in it."""
 
     name: str
     rank: int
@@ -47,52 +39,93 @@ class _Element:
 
 
 class XmlProduct:
-    """A product while it is read."""
+    """A product while it is read: `start`, `end` and `add_text` are expat's handlers within it.
 
-    def __init__(self, line: int, attributes: Mapping[str, str]) -> None:
-        self.line, self.size = line, 0
-        self.is_unreadable = False
-        """Whether a text of it has bytes that the encoding does not have."""
-        self._cells: tuple[dict[str, list[str]], ...] = ({}, {}, {}, {})
+    Almost all elements hold text alone, so that the innermost element is no object, but a name and its texts.
+    """
+
+    def __init__(
+        self, line: int, depth: int, attributes: Mapping[str, str], context: FeedContext, finish: Callable[[], None]
+    ) -> None:
+        self.line, self._depth, self._context, self._finish = line, depth, context, finish
+        self._size = 0
+        self._is_unreadable = False
+        """Whether an attribute of it has bytes that the encoding does not have."""
+        self._names: list[ElementName] = []
+        self._values: list[str] = []
+        """Names and texts of the elements of the product, in order."""
         self._open: list[_Element] = []
-        self._count_attributes(attributes)
-        for name, value in attributes.items():
-            if value.strip() and not name.startswith("xmlns"):
-                self._add(ATTRIBUTE_RANK, name.rpartition(":")[2], value.strip())
+        self._innermost: ElementName | None = None
+        self._texts: list[str] = []
+        self.add_text = self._texts.append
+        if attributes:
+            self._count_attributes(attributes)
+            for name, value in attributes.items():
+                if value.strip() and not name.startswith("xmlns"):
+                    self._add(ATTRIBUTE_RANK, name.rpartition(":")[2], value.strip())
 
-    def start(self, name: str, rank: int, attributes: Mapping[str, str]) -> None:
-        """An element begins."""
-        texts: list[str] = []
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        """An element begins. Raises ProductRefused if it is nested too deeply."""
+        if attributes or self._innermost is not None or self._open:
+            self._start_within(name, attributes)
+        else:
+            self._innermost = self._context.names.get(name) or self._context.resolve(name)
+            self._texts.clear()
+
+    def _start_within(self, written: str, attributes: Mapping[str, str]) -> None:
+        if self._innermost is not None:
+            self._open.append(_Element(*self._innermost, self._texts.copy()))
+        elif self._open:
+            self._open[-1].texts.extend(self._texts)
+        self._texts.clear()
+        if self._depth + len(self._open) >= MAX_DEPTH:
+            raise ProductRefused(f"has more than {MAX_DEPTH} nested elements")
+        self._context.declare(attributes)
+        name, rank = self._context.resolve(written)
         if attributes:
             self._count_attributes(attributes)
             address = next((attributes[each] for each in ADDRESS_ATTRIBUTES if each in attributes), "")
-            texts.extend([address] if address else [])
+            self._texts.extend([address] if address else [])
             if not self._open and name.lower() in PARAMETERS and attributes.get("name"):
                 name, rank = attributes["name"][:100], OTHER_RANK
             elif name == "link" and address:
                 name = _name_link(attributes)
             elif name in PICTURE_ELEMENTS and address:
                 name, rank = ("enclosure", OWN_RANK) if _is_picture(attributes) else (name, OTHER_RANK)
-        self._open.append(_Element(name, rank, texts))
+        self._innermost = name, rank
 
     def _count_attributes(self, attributes: Mapping[str, str]) -> None:
-        self.size += sum(map(len, attributes.values()))
-        self.is_unreadable = self.is_unreadable or any(NOT_READABLE in value for value in attributes.values())
+        self._size += sum(map(len, attributes.values()))
+        self._is_unreadable = self._is_unreadable or any(NOT_READABLE in value for value in attributes.values())
 
-    def add_text(self, text: str) -> None:
-        """Text of the innermost element. Raises ProductRefused if the product is too large."""
-        self.size += len(text)
-        if self.size > MAX_CHARACTERS:
-            raise ProductRefused(f"has more than {MAX_CHARACTERS:,} characters")
-        if NOT_READABLE in text:
-            self.is_unreadable = True
-        if self._open:
-            self._open[-1].texts.append(text)
+    def end(self, _name: str) -> None:
+        """The innermost element ends, or the product itself. Raises ProductRefused if the product is too large."""
+        texts, innermost = self._texts, self._innermost
+        if innermost is None:
+            self._end_outer()
+            return
+        text = (texts[0] if len(texts) == 1 else "".join(texts)).strip()
+        self._innermost = None
+        texts.clear()
+        if text:
+            self._size += len(text)
+            if self._open:
+                self._open[-1].parts.append((innermost[0], text))
+            else:
+                self._names.append(innermost)
+                self._values.append(text)
+            if self._size > MAX_CHARACTERS:
+                raise ProductRefused(f"has more than {MAX_CHARACTERS:,} characters")
 
-    def end(self) -> None:
-        """The innermost element ends."""
+    def _end_outer(self) -> None:
+        """An element with others in it ends, or the product."""
+        if not self._open:
+            self._finish()
+            return
         element = self._open.pop()
-        text = "".join(element.texts).strip()
+        text = "".join([*element.texts, *self._texts]).strip()
+        self._texts.clear()
+        self._size += len(text)
         if self._open:
             self._end_part(element, text)
             return
@@ -111,24 +144,24 @@ class XmlProduct:
         outer.parts.extend((f"{element.name}.{name}", part) for name, part in element.parts)
 
     def _add(self, rank: int, name: str, text: str) -> None:
-        cells = self._cells[rank]
-        if name in cells:
-            cells[name].append(text)
-        else:
-            cells[name] = [text]
+        self._names.append((name, rank))
+        self._values.append(text)
 
-    def row(self, categories: Mapping[str, str], lines_above: int) -> FeedRow | BadRow:
-        """The product as a row; `categories` are the names of a feed's categories by their ids."""
-        line = self.line + lines_above
-        cells: dict[str, Json] = {}
-        for texts in reversed(self._cells):
-            for name, each in texts.items():
-                cells[name] = each[0] if len(each) == 1 else each
-        if self.is_unreadable:
+    def row(self, lines_above: int) -> FeedRow | BadRow:
+        """The product as a row."""
+        line, values = self.line + lines_above, self._values
+        if self._is_unreadable or NOT_READABLE in "".join(values):
             return BadRow(line, "the product has bytes that the file's encoding does not have: save it as UTF-8")
-        category = cells.get("categoryId")
-        if isinstance(category, str) and category in categories:
-            cells.setdefault("category", categories[category])
+        columns, places = self._context.layout_of(tuple(self._names))
+        texts: Iterable[Json] = values
+        if places is not None:
+            texts = (values[at] if isinstance(at, int) else [values[each] for each in at] for at in places)
+        cells: dict[str, Json] = dict(zip(columns, texts, strict=True))
+        categories = self._context.categories
+        if categories:
+            category = cells.get("categoryId")
+            if isinstance(category, str) and category in categories:
+                cells.setdefault("category", categories[category])
         return FeedRow(line, cells)
 
 
@@ -143,11 +176,3 @@ def _name_link(attributes: Mapping[str, str]) -> str:
 def _is_picture(attributes: Mapping[str, str]) -> bool:
     is_image = attributes.get("type", "image/").lower().startswith("image/")
     return is_image and attributes.get("medium", "image") == "image"
-
-
-def rank_of(prefix: str, namespaces: Mapping[str, str]) -> int:
-    """Whose element one with this prefix is."""
-    address = namespaces.get(prefix)
-    if prefix in GOOGLE_PREFIXES or (address is not None and GOOGLE.search(address)):
-        return GOOGLE_RANK
-    return OWN_RANK if not prefix or (address or "").startswith(FEED_NAMESPACES) else OTHER_RANK

@@ -35,7 +35,10 @@ def plain_object(value: JsonObject) -> JsonObject:
 
 def types_of(value: JsonObject) -> set[str]:
     """The types of an object."""
-    return {NAMESPACE.sub("", kind) for kind in as_list(value.get("type")) if isinstance(kind, str)}
+    found = value.get("type")
+    if isinstance(found, str) and ":" not in found:
+        return {found}
+    return {NAMESPACE.sub("", kind) for kind in as_list(found) if isinstance(kind, str)}
 
 
 def object_of(value: Json) -> JsonObject:
@@ -56,6 +59,8 @@ def as_list(value: Json) -> list[Json]:
 
 def text_in(value: Json) -> str | None:
     """A text that is not blank; of a list the first one."""
+    if isinstance(value, str):
+        return value.strip() or None
     for part in as_list(value):
         if isinstance(part, str) and part.strip():
             return part.strip()
@@ -109,6 +114,8 @@ def picture_of(attachment: Json, *, is_image: bool = False) -> str | None:
 
 def plain_text(html: str) -> str:
     """The text of an HTML document on one line, without scripts and styles; of a long one its beginning."""
+    if "<" not in html and "&" not in html:
+        return " ".join(html[:LONGEST_HTML].split())
     reader = _TextExtractor()
     reader.feed(html[:LONGEST_HTML])
     reader.close()

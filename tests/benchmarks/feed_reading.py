@@ -24,12 +24,58 @@ from rich.table import Table
 from infra.observability.host_info import describe_machine
 from producers.catalog import CatalogFormat, read_items
 from producers.column_mapping import choose_columns
-from producers.feed_item import FeedItem
+from producers.debezium.changes import ChangeReader
+from producers.debezium.follow import read_change_items
+from producers.debezium.mapping import TableMapping
+from producers.feed_item import FeedItem, FeedResult
 from producers.feeds.formats import read_feed
+from producers.feeds.json_values import read_objects
+from producers.image_refs import refuse_paths
+from producers.row_reader import FeedRow
+from producers.social.posts import SocialFormat, read_posts
 
 COLUMNS = ("id", "title", "link", "image_link", "price", "availability", "product_type", "brand")
 DELIMITERS = {"csv": ",", "tsv": "\t", "quoted": ",", "gz": ",", "german": ";"}
-FORMS = (*DELIMITERS, "jsonl", "json", "xml", "parquet")
+EXPORTS = {
+    "shopify": (
+        "Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Variant SKU,Variant Inventory Qty,Variant Price,"
+        "Image Src,Image Position,Status",
+        'disc-{n},"{title}, size {n}",<p>Round.</p>,Round,Discs,"round, wood",true,D-{n},5,{price},{picture},1,'
+        "active",
+    ),
+    "woocommerce": (
+        "ID,Type,SKU,Name,Published,Visibility in catalog,In stock?,Stock,Regular price,Categories,Tags,Images,"
+        "Parent",
+        '{n},simple,D-{n},"{title}, size {n}",1,visible,1,5,{price},Toys > Discs,"round, wood",{picture},',
+    ),
+}
+"""Headers and rows of the exports of shops."""
+DEBEZIUM = (
+    '{{"before":null,"after":{{"id":{n},"name":"{title} {n}","photo":"{picture}","price":"{price}",'
+    '"kind":"Discs"}},"source":{{"connector":"postgresql","ts_ms":1769000000000,"table":"products"}},"op":"c","ts_ms":1769000000001}}'
+)
+POST = (
+    '{{"@context":"https://www.w3.org/ns/activitystreams","type":"Create","id":"{link}/activity",'
+    '"actor":"https://shop.example/users/ann","published":"2026-01-10T09:00:00Z","object":{{"type":"Note",'
+    '"id":"{link}","published":"2026-01-10T09:00:00Z","content":"<p>{title} {n}</p>","tag":[],"attachment":'
+    '[{{"type":"Document","mediaType":"image/jpeg","url":"{picture}","width":1200,"height":900}}]}}}}'
+)
+SHIPPED_XML = (
+    "  <item>\n    <g:id>{n}</g:id>\n    <title><![CDATA[{title} {n}]]></title>\n"
+    "    <link>{link}?a=1&amp;b=2</link>\n"
+    "    <g:image_link>{picture}</g:image_link>\n    <g:price>{price} EUR</g:price>\n"
+    "    <g:availability>in stock</g:availability>\n    <g:shipping>\n      <g:country>DE</g:country>\n"
+    "      <g:price>4.90 EUR</g:price>\n    </g:shipping>\n  </item>"
+)
+XML_HEAD, XML_END = '<rss xmlns:g="http://base.google.com/ns/1.0"><channel>', "</channel></rss>"
+TEMPLATES = {
+    **{form: (head, row, "") for form, (head, row) in EXPORTS.items()},
+    "debezium": ("", DEBEZIUM, ""),
+    "posts": ("", POST, ""),
+    "shipped": (XML_HEAD, SHIPPED_XML, XML_END),
+}
+"""The text above the products, a product, and the text below. `shipped` is XML as plugins of shops write it."""
+FORMS = (*DELIMITERS, "jsonl", "json", "xml", "parquet", *TEMPLATES)
 
 
 def products(count: int, title: str = "Round disc of wood, size") -> Iterator[tuple[str, ...]]:
@@ -58,6 +104,8 @@ def write(path: Path, form: str, rows: int) -> None:
         file = cast("TextIO", opened)
         if form in DELIMITERS:
             _write_table(file, form, rows)
+        elif form in TEMPLATES:
+            _write_template(file, form, rows)
         elif form == "xml":
             _write_xml(file, rows)
         else:
@@ -72,11 +120,21 @@ def _write_table(file: TextIO, form: str, rows: int) -> None:
 
 
 def _write_xml(file: TextIO, rows: int) -> None:
-    file.write('<rss xmlns:g="http://base.google.com/ns/1.0"><channel>\n')
+    file.write(f"{XML_HEAD}\n")
     for product in products(rows):
         cells = zip(COLUMNS, product, strict=True)
         file.write(f"<item>{''.join(f'<g:{name}>{escape(cell)}</g:{name}>' for name, cell in cells)}</item>\n")
-    file.write("</channel></rss>\n")
+    file.write(f"{XML_END}\n")
+
+
+def _write_template(file: TextIO, form: str, rows: int) -> None:
+    head, product, end = TEMPLATES[form]
+    file.write(f"{head}\n" if head else "")
+    for number in range(rows):
+        link = f"https://shop.example/products/{number}"
+        facts = {"link": link, "picture": f"{link}.jpg", "price": f"{number % 500}.90"}
+        file.write(product.format(n=number, title="Round disc of wood", **facts) + "\n")
+    file.write(end)
 
 
 def _write_json(file: TextIO, form: str, rows: int) -> None:
@@ -107,13 +165,23 @@ def peak_megabytes() -> float:
     return int(line.split()[1]) / 1024
 
 
+def read_form(path: Path) -> Iterator[FeedResult]:
+    """The items of a feed, read as the command for its form does."""
+    if path.name.endswith("debezium"):
+        columns = {"item_id": "id", "title": "name", "image": "photo", "price": "price", "category": "kind"}
+        return read_change_items(path, ChangeReader(TableMapping(columns=columns, currency="EUR"), refuse_paths))
+    if path.name.endswith("posts"):
+        return read_posts(path, SocialFormat())
+    return read_items(path, CatalogFormat(choose_columns(path, ()), currency="EUR"))
+
+
 def measure(path: Path) -> dict[str, float]:
     """Seconds of both readings, and memory at their ends, in MB."""
-    columns = choose_columns(path, ())
     start = peak_megabytes()
+    read_rows = read_objects if path.name.endswith(("debezium", "posts")) else read_feed
     steps: dict[str, Callable[[], int]] = {
-        "rows": lambda: count(read_feed(path), object),
-        "items": lambda: count(read_items(path, CatalogFormat(columns)), FeedItem),
+        "rows": lambda: count(read_rows(path), FeedRow),
+        "items": lambda: count(read_form(path), FeedItem),
     }
     found: dict[str, float] = {"start": start}
     for name, step in steps.items():

@@ -28,36 +28,69 @@ class Export:
 
     words: tuple[str, ...]
     """Of `lookstream ingest`; the folder of the samples is SAMPLES, that of the pictures PICTURES."""
-    found: Mapping[str, str]
-    """Items by the names of their main pictures."""
+    found: Mapping[str, tuple[str, str, float | None]]
+    """Id, title and price of items, by the names of their main pictures."""
     absent: tuple[str, ...]
     """Items that must not be found: drafts, archived products, deleted rows, posts without a picture."""
     exit_code: int = 0
     """1 if a row is bad."""
 
 
+POSTS = "https://mastodon.example/users/ann/statuses"
 EXPORTS = {
     "Shopify": Export(
         ("catalog", "SAMPLES/shopify.csv", "--currency", "EUR"),
-        {"red-1.jpg": "red-disc", "plain.jpg": "plain-disc"},
+        {
+            "red-1.jpg": ("red-disc", "Red disc & stand", 9.5),
+            "plain.jpg": ("plain-disc", "Plain disc", 5.0),
+        },
         ("old-disc", "bare-disc"),
         1,
     ),
-    "WooCommerce": Export(
-        ("catalog", "SAMPLES/woocommerce.csv"),
-        {"uploads/hoodie-with-logo-2.jpg": "45", "uploads/pennant-1.jpg": "47"},
-        ("46",),
+    "Shopify-2025": Export(
+        ("catalog", "SAMPLES/shopify-2025.csv", "--currency", "EUR"),
+        {
+            "2025/red-1.jpg": ("red-disc", "Red disc", 9.5),
+            "2025/plain.jpg": ("plain-disc", "Plain disc", 5.0),
+        },
+        ("old-disc", "hidden-disc"),
     ),
-    "Google": Export(("catalog", "SAMPLES/google.tsv"), {"red.jpg": "TDW20G", "blue.jpg": "TDW21G"}, ()),
+    "WooCommerce": Export(
+        ("catalog", "SAMPLES/woocommerce.csv", "--currency", "EUR"),
+        {
+            "uploads/hoodie-with-logo-2.jpg": ("45", 'Hoodie with "Logo"', 40.0),
+            "uploads/pennant-1.jpg": ("47", "WordPress Pennant", 11.05),
+            "uploads/vneck-tee-2.jpg": ("44", "V-Neck T-Shirt", 15.0),
+        },
+        ("46", "61", "62"),
+    ),
+    "Google": Export(
+        ("catalog", "SAMPLES/google.tsv"),
+        {
+            "red.jpg": ("TDW20G", 'Red disc 12" wide', 9.5),
+            "blue.jpg": ("TDW21G", "Blue disc", 12.5),
+        },
+        (),
+    ),
+    "Google-XML": Export(
+        ("catalog", "SAMPLES/merchant-rss.xml"),
+        {"sku-1.jpg": ("sku-1", "Red disc & stand", 9.5), "sku-2.jpg": ("sku-2", "Blue disc", None)},
+        (),
+    ),
     "Debezium": Export(
         ("debezium", "SAMPLES/debezium.toml", "SAMPLES/debezium.jsonl", "--image-root", "PICTURES"),
-        {"red.png": "1", "yellow.png": "4"},
+        {"red.png": ("1", "Red mug, large", 9.99), "yellow.png": ("4", "Yellow cup", 4.5)},
         ("2", "3"),
+    ),
+    "Debezium-flat": Export(
+        ("debezium", "SAMPLES/debezium.toml", "SAMPLES/debezium-flat.txt", "--image-root", "PICTURES"),
+        {"black.png": ("902", "Black cup", 4.9)},
+        ("901",),
     ),
     "Mastodon": Export(
         ("social", "SAMPLES/mastodon-outbox.json", "--image-root", "PICTURES"),
-        {"media_attachments/files/cat.png": "https://mastodon.example/users/ann/statuses/113000000000000001"},
-        ("https://mastodon.example/users/ann/statuses/113000000000000003",),
+        {"media_attachments/files/cat.png": (f"{POSTS}/113000000000000001", "My cat on the red sofa", None)},
+        (f"{POSTS}/113000000000000003",),
     ),
 }
 
@@ -103,7 +136,7 @@ def samples(tmp_path: Path, host: str) -> Path:
     folder = tmp_path / "samples"
     folder.mkdir()
     for path in SAMPLES.iterdir():
-        (folder / path.name).write_text(HOSTS.sub(host, path.read_text()))
+        (folder / path.name).write_text(HOSTS.sub(host, path.read_text(encoding="utf-8")), encoding="utf-8")
     return folder
 
 
@@ -132,8 +165,10 @@ def test_each_export_is_sent_with_one_command_and_found_by_a_search(
         tenant = "shop" if "debezium" in words else name.lower()  # the mapping of a table names its tenant
         options = () if "debezium" in words else ("--tenant", tenant)
         system.run("ingest", *words, *options, "--wait", code=export.exit_code)
-        for picture, item in export.found.items():
+        for picture, (item, title, price) in export.found.items():
             query = tmp_path / "query.png"
             query.write_bytes(picture_of(picture))
-            found = hits(system.search(query, "--tenant", tenant, "--best-effort"))
-            assert (found[0], {*export.absent} & {*found}) == (item, set()), (name, picture)
+            result = system.search(query, "--tenant", tenant, "--best-effort")
+            [best, *_], items = result["hits"], {*hits(result)}
+            assert (best["item_id"], {*export.absent} & items) == (item, set()), (name, picture)
+            assert (best["title"], best.get("price")) == (title, price), (name, picture)

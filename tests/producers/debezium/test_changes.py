@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ from producers.debezium.follow import ChangeFollower, dead_letter_topic_of, read
 from producers.debezium.mapping import TableMapping, read_mapping
 from producers.debezium.records import RecordTime, parse_change
 from producers.feed_item import FeedItem
-from producers.image_refs import refuse_paths
+from producers.image_packer import ImagePacker
+from producers.image_refs import choose_root, refuse_paths
 from producers.ingest.publish import IngestTally
 from producers.row_reader import BadRow, SkippedRow
 from schemas.envelope import from_bytes, to_bytes
@@ -64,7 +66,8 @@ def read_items(
     history, found = PartitionHistory(), list[object]()
     for line, value in enumerate(values):
         parsed = parse_change(value, key, line, time or RecordTime())
-        found.append(table.read(parsed, history, line) if isinstance(parsed, Change) else parsed)
+        revised = table.revise(parsed, history, line) if isinstance(parsed, Change) else parsed
+        found.append(table.complete(revised))
     return found
 
 
@@ -392,6 +395,38 @@ def test_a_mapping_that_makes_no_sense_is_refused_with_the_field(tmp_path: Path,
         read_mapping(tmp_path / "none.toml")
 
 
+def folder_table(folder: Path) -> ChangeReader:
+    """A table with large pictures in a folder, of which the first two must be shrunk at the same time."""
+    both = threading.Barrier(2)
+
+    def shrink(data: bytes) -> bytes:
+        if data[:8] in (b"00000000", b"00000001"):
+            both.wait(30)
+        return data[:8]
+
+    for number in range(6):
+        (folder / f"{number}.png").write_bytes(b"%08d" % number * 100_000)
+    mapping = TableMapping(tenant="shop", columns={"item_id": "id", "image": "photo", "title": "name"})
+    return ChangeReader(mapping, choose_root(str(folder), {}, ImagePacker(shrink, threads=2)))
+
+
+def folder_changes() -> list[bytes]:
+    """Changes of rows with a picture of the folder, with a deletion, a heartbeat and a bad record between them."""
+    changes = [event("c", 5 + number // 2, after=row(id=number, photo=f"{number}.png")) for number in range(6)]
+    changes[3:3] = [event("d", 6, before=row(id=0)), b'{"ts_ms": 6}', b"not json"]
+    return changes
+
+
+def test_pictures_of_a_file_are_shrunk_at_the_same_time_and_its_events_stay_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "changes.jsonl"
+    path.write_bytes(b"\n".join(folder_changes()))
+    found = list(events_of(read_change_items(path, folder_table(tmp_path))))
+    assert [type(each) for each in found[3:6]] == [ItemDeleted, SkippedRow, BadRow]
+    items = [each for each in found if isinstance(each, ItemUpserted)]
+    assert [item.revision for item in items] == [5_000, 5_000, 6_000, 6_000, 7_000, 7_000]
+    assert [item.images for item in items] == [(InlineImage(data=b"%08d" % number),) for number in range(6)]
+
+
 class Topics:
     """A topic of change events, and what the follower makes of it."""
 
@@ -466,6 +501,19 @@ def test_a_tombstone_in_a_topic_of_flat_rows_deletes_its_row(topics: Topics, tab
     bodies = [from_bytes(record.value or b"") for record in topics.take(topics.items, 4)]
     assert [type(body) for body in bodies] == [ItemUpserted, ItemDeleted, ItemUpserted, ItemPatched]
     assert [cast("ItemDeleted", body).revision for body in bodies] == [5_000, 5_001, 6_000, 7_000]
+
+
+def test_pictures_of_a_topic_are_shrunk_at_the_same_time_and_its_events_stay_in_order(
+    topics: Topics, tmp_path: Path
+) -> None:
+    topics.put(*folder_changes())
+    tally = follow(topics, folder_table(tmp_path), lambda tally: tally.sent == 7, lambda: 0.0)
+    assert (tally.sent, tally.bad, tally.skipped) == (7, 1, 1)
+    bodies = [from_bytes(record.value or b"") for record in topics.take(topics.items, 7)]
+    first = [type(body) for body in bodies if isinstance(body, ItemUpserted | ItemDeleted) and body.item_id == "0"]
+    assert first == [ItemUpserted, ItemDeleted], "events of one item are in one partition"
+    images = {body.item_id: body.images for body in bodies if isinstance(body, ItemUpserted)}
+    assert images == {str(number): (InlineImage(data=b"%08d" % number),) for number in range(6)}
 
 
 def test_a_quiet_topic_is_committed_to_its_end(topics: Topics, table: ChangeReader) -> None:

@@ -26,8 +26,8 @@ def test_an_export_with_the_present_names_is_read() -> None:
         "Red disc",
         "9.50",
     )
-    assert red.cells["image_link"] == "red-1.jpg"
-    assert red.cells["additional_image_link"] == ["red-2.jpg", "red-3.jpg", "red-small.jpg", "red-medium.jpg"]
+    pictures = [f"https://cdn.shop.example/2025/red-{name}.jpg" for name in ("1", "2", "3", "small", "medium")]
+    assert (red.cells["image_link"], red.cells["additional_image_link"]) == (pictures[0], pictures[1:])
     assert (red.cells["availability"], red.cells["brand"], red.cells["tags"]) == (
         "in_stock",
         "Round",

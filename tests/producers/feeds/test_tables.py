@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from infra.config.errors import BadInput
-from producers.column_mapping import choose_columns
+from producers.column_mapping import choose_columns, mapped_columns
 from producers.feeds.feed_file import ReadOptions
 from producers.feeds.formats import inspect_feed, read_feed
 from producers.feeds.quoting import CellSyntax
@@ -140,6 +140,12 @@ QUOTED_CELLS = {
         min_size=2, max_size=9,
     ),
 )  # fmt: skip
+@example(["id", "brand", "price", "title", "image_link"], ",", [("title", '"lone'), ("title", [*QUOTED_CELLS][-1])])
+@example(
+    ["price", "brand", "id", "title", "image_link"],
+    ",",
+    [("title", [*QUOTED_CELLS][-1]), ("brand", '"lone'), ("brand", '"two\nlines"')],
+)
 def test_lone_quotes_between_cells_with_lines_cost_their_rows_alone(
     tmp_path: Path, order: list[str], delimiter: str, table: list[tuple[str, str]]
 ) -> None:
@@ -211,6 +217,20 @@ def test_the_delimiter_is_found_by_the_rows_if_no_name_is_known(tmp_path: Path) 
     path = tmp_path / "feed.csv"
     path.write_text("sku|kind, make|pic\n1|a, b|u\n2|c|u\n")
     assert list(choose_columns(path, ["item_id=sku", "image=pic"]).values()) == ["sku", "pic"]
+
+
+def test_the_line_with_the_columns_that_a_user_maps_is_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "flat.txt"
+    path.write_text(
+        "TemplateType=fptcustom\tVersion=2026.1\tThe top 3 rows are for Amazon.com use only.\t\n"
+        "Seller SKU\tProduct Name\tStandard Price\tMain Image URL\n"
+        "item_sku\titem_name\tstandard_price\tmain_image_url\n"
+        "A1\tRed shoe\t39.99\thttps://h.test/a.jpg\n"
+    )
+    options = ReadOptions(mapped=mapped_columns(["item_id=item_sku", "image=main_image_url"]))
+    [row] = read_feed(path, options)
+    assert isinstance(row, FeedRow)
+    assert (row.line, row.cells["item_sku"], row.cells["main_image_url"]) == (4, "A1", "https://h.test/a.jpg")
 
 
 def test_the_delimiter_can_be_given(tmp_path: Path) -> None:

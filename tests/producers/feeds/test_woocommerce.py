@@ -1,11 +1,16 @@
 """WooCommerce: products of every type of an export, and variations wherever they stand."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from producers.catalog import CatalogFormat, read_items
+from producers.column_mapping import choose_columns
+from producers.feed_item import FeedItem
 from producers.feeds.formats import read_feed
 from producers.row_reader import BadRow, FeedRow, RowResult, SkippedRow
+from schemas.items import ItemUpserted
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 HEAD = "ID,Type,SKU,Name,Published,Regular price,Sale price,In stock?,Images,Parent"
@@ -73,6 +78,18 @@ def test_a_cell_with_pictures_is_split_before_addresses(tmp_path: Path, cell: st
     [row] = rows(tmp_path, f'1,simple,a,Tee,1,1,,1,"{cell}",')
     assert isinstance(row, FeedRow)
     assert (row.cells["image_link"], row.cells["additional_image_link"]) == (links[:1], links[1:])
+
+
+def test_the_price_of_its_store_api_is_in_minor_units(tmp_path: Path) -> None:
+    path = tmp_path / "products.json"
+    path.write_text(
+        '[{"id":5,"name":"Disc","permalink":"https://h/p","prices":{"price":"1250","regular_price":"1500",'
+        '"currency_code":"EUR","currency_minor_unit":2},"images":[{"id":1,"src":"https://h/1.jpg"}],"is_in_stock":true}]'
+    )
+    [item] = read_items(path, CatalogFormat(choose_columns(path, ())))
+    assert isinstance(item, FeedItem)
+    assert isinstance(item.event, ItemUpserted)
+    assert (item.event.price, item.event.currency, item.event.in_stock) == (Decimal("12.50"), "EUR", True)
 
 
 def test_products_of_its_api_are_read(tmp_path: Path) -> None:
