@@ -97,15 +97,17 @@ def open_embedding_store(folder: Path, embedder: ImageEmbedder) -> Iterator[Embe
 
 def _attributes_json(look: Look) -> str:
     palette = [swatch.model_dump() for swatch in look.palette]
+    whole_view = b"" if look.whole_view is None else look.whole_view.astype("<f4").tobytes()
     data = [
-        base64.b64encode(part).decode() for part in (look.thumbnail or b"", (look.keypoints or NO_KEYPOINTS).pack())
+        base64.b64encode(part).decode()
+        for part in (look.thumbnail or b"", (look.keypoints or NO_KEYPOINTS).pack(), whole_view)
     ]
     return json.dumps([look.colours, palette, look.width, look.height, look.studio, str(look.phash), *data])
 
 
 def _parse_look(vector: bytes, attributes: str) -> Look:
     colours, palette, width, height, studio, phash, *data = json.loads(attributes)
-    thumbnail, keypoints = map(base64.b64decode, data)
+    thumbnail, keypoints, whole_view = map(base64.b64decode, data)
     swatches = tuple(Swatch.model_validate(swatch, strict=False) for swatch in palette)
     return Look(
         vector=np.frombuffer(vector, np.float32),
@@ -117,4 +119,5 @@ def _parse_look(vector: bytes, attributes: str) -> Look:
         studio=studio,
         phash=parse_hash(phash),
         keypoints=unpack_keypoints(keypoints),
+        whole_view=np.frombuffer(whole_view, np.float32) if whole_view else None,
     )
