@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder, Look, look_code_version
-from consumers.vision.keypoints import NO_KEYPOINTS, QUERY_KEYPOINTS, unpack_keypoints
+from consumers.vision.keypoints import NO_KEYPOINTS, QUERY_KEYPOINTS, STORED_KEYPOINTS, unpack_keypoints
 from consumers.vision.perceptual_hash import parse_hash
 from schemas.failures import Failure
 from schemas.results import Swatch
@@ -49,7 +49,7 @@ class EmbeddingStore:
     ) -> list[Look | Failure]:
         """A look for each picture, or the failure that prevented it; with crops, the cache is not used.
 
-        Cached looks have their keypoints in any case.
+        Cached looks have their keypoints in any case: restored ones those of a query, others those of the index.
         """
         if any(crops):
             return self.embedder.embed(pictures, crops, options)
@@ -63,7 +63,7 @@ class EmbeddingStore:
         missing = {
             digest: picture for digest, picture in zip(digests, pictures, strict=True) if digest not in cached
         }
-        options = replace(options, keypoints=QUERY_KEYPOINTS)
+        options = replace(options, keypoints=QUERY_KEYPOINTS if options.restored else STORED_KEYPOINTS)
         looks = self.embedder.embed(list(missing.values()), (), options) if missing else ()
         computed = dict(zip(missing, looks, strict=True))
         self._save({digest: look for digest, look in computed.items() if isinstance(look, Look)})
