@@ -113,6 +113,8 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
             f"perhaps nothing of this kind is in the index (coverage {result.coverage:.0%}): the nearest items"
         )
         console.print(warning, markup=False, soft_wrap=True)
+    if result.metric is not None:
+        console.print(printable(f"metric of the collection: {result.metric}"), markup=False, soft_wrap=True)
     for label, filters in (
         ("narrowed to", result.added),
         ("too few hits, no longer narrowed to", result.relaxed),

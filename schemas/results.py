@@ -188,6 +188,11 @@ class SearchResult(Model):
     code: Code | None = Field(None, description="Error code, if the request was rejected")
     message: str | None = Field(None, max_length=500, description="One sentence with the remedy, unless ok")
     weights: Weights | None = Field(None, description="Weights that were used")
+    metric: str | None = Field(
+        None,
+        description="How the collection has chosen to compare looks, in words, if requested with `explain`; "
+        "missing if the search does without it",
+    )
     look: QueryLook | None = Field(None, description="Embedding of the query, if requested with `look`")
     as_of: tuple[Watermark, ...] = Field(
         (), max_length=2, description="How far the index has read the item events, per source"

@@ -2,6 +2,7 @@
 
 import base64
 
+import numpy as np
 from pydantic import BaseModel
 
 from consumers.embedding.moderation import MODERATOR_KEY, MODERATOR_LABELS_KEY
@@ -9,6 +10,7 @@ from consumers.points.payload import strings_in
 from consumers.vision.embedder import Look
 from consumers.vision.keypoints import STORED_KEYPOINTS, Keypoints, unpack_keypoints
 from consumers.vision.perceptual_hash import NO_HASH, parse_hash
+from infra.array_types import Floats
 from infra.qdrant.colour_cells import picture_shades
 from infra.qdrant.contract import Payload, Point
 from schemas.filters import ColourName
@@ -16,6 +18,10 @@ from schemas.results import Swatch
 
 KEYPOINTS = "keypoints"
 """The payload key with the packed keypoints of the picture, base64; missing if it has none."""
+WHOLE_VIEW = "whole_view"
+"""The payload key with the object part of the whole view alone, float16 in base64, 512 bytes for 256 dimensions.
+
+Missing for a picture of one view. By it a collection finds out which views suit it (DECISIONS.md)."""
 
 
 class _Colours(BaseModel):
@@ -37,6 +43,7 @@ def look_payload(look: Look) -> dict[str, object]:
     optional: dict[str, object] = {
         "thumbnail": base64.b64encode(look.thumbnail).decode() if look.thumbnail else None,
         KEYPOINTS: base64.b64encode(look.keypoints.pack(STORED_KEYPOINTS)).decode() if look.keypoints else None,
+        WHOLE_VIEW: None if look.whole_view is None else _pack_part(look.whole_view),
         MODERATOR_KEY: look.moderator,
         MODERATOR_LABELS_KEY: list(look.labels),
     }
@@ -61,6 +68,7 @@ def look_of(point: Point) -> Look:
         labels=strings_in(payload, MODERATOR_LABELS_KEY),
         moderator=str(payload.get(MODERATOR_KEY, "")),
         keypoints=keypoints_of(payload),
+        whole_view=whole_view_of(payload),
     )
 
 
@@ -73,3 +81,19 @@ def keypoints_of(payload: Payload) -> Keypoints | None:
         return unpack_keypoints(base64.b64decode(packed, validate=True))
     except ValueError:
         return None
+
+
+def _pack_part(part: Floats) -> str:
+    return base64.b64encode(part.astype("<f2").tobytes()).decode()
+
+
+def whole_view_of(payload: Payload) -> Floats | None:
+    """The object part of a picture's whole view alone; None if it has one view, or if it cannot be read."""
+    packed = payload.get(WHOLE_VIEW)
+    if not isinstance(packed, str):
+        return None
+    try:
+        part = np.frombuffer(base64.b64decode(packed, validate=True), "<f2").astype(np.float32)
+    except ValueError:
+        return None
+    return part if np.isfinite(part).all() else None

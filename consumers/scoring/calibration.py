@@ -20,7 +20,7 @@ from consumers.scoring.calibration_curve import (
     fit_logistic,
     fit_threshold,
 )
-from consumers.scoring.coverage import NEAR_DUPLICATE, CoverageCurve, fit_coverage
+from consumers.scoring.coverage import COVERAGE_NEIGHBOURS, NEAR_DUPLICATE, CoverageCurve, fit_coverage
 from consumers.scoring.metric import DEFAULT_METRIC, Metric, parse_metric
 from consumers.scoring.verification import NO_VERIFICATION, Verification, parse_verification
 from infra.array_types import Floats
@@ -36,6 +36,8 @@ SAME, OTHER, UNKNOWN = 1, 0, -1
 """Whether a sampled point and its neighbour have the same given category; UNKNOWN if one has none."""
 NEIGHBOURS_PER_POINT = 5
 """Best neighbours of each sampled point that a curve is fitted to."""
+ABSENT = "absent_means"
+"""Key of a note; under the key `absent`, earlier versions have best scores."""
 MIN_POINTS = 20
 """Fewest points for a threshold: fewer do not show which scores mean similar, and can be reviewed by eye."""
 
@@ -93,7 +95,8 @@ class Calibration:
     metric: Metric = DEFAULT_METRIC
     """The metric of the collection."""
     absent: Floats = field(default_factory=lambda: np.empty(0, np.float32))
-    """Best plain score of each sampled point for `similar` among items of other categories, [m]; PAD if unknown."""
+    """Mean score of each sampled point for `similar`, under the metric, with its nearest items of other categories,
+    [m]; PAD if unknown."""
     augmented: AugmentedSample = NO_AUGMENTED
     verification: Verification = NO_VERIFICATION
     """Whether the hits of searches are verified."""
@@ -103,12 +106,18 @@ class Calibration:
         """Whether the augmented pictures were searched with since the tenant was last calibrated."""
         return self.augmented.points == self.points
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it is of an earlier version, which does not have the scores for coverage."""
+        return len(self.absent) != len(self.near)
+
     def coverage(self, *, studio: bool) -> CoverageCurve | None:
-        """Return how coverage follows from the best score of photo or studio queries for `similar`, if known."""
-        if len(self.absent) != len(self.near):
+        """Return how coverage follows from the mean score of photo or studio queries for `similar`, if known."""
+        if self.is_outdated:
             return None
-        scores = _scores(self.near, INTENTS["similar"], is_adapted=False)
-        present = np.where(scores < NEAR_DUPLICATE, scores, PAD).max(1, initial=PAD)
+        plain = _scores(self.near, INTENTS["similar"], is_adapted=False)
+        weights, is_adapted = self.metric.adapt_weights(INTENTS["similar"]), self.metric.changes_objects
+        present = _mean_of_nearest(plain, _scores(self.near, weights, is_adapted=is_adapted))
         known = (self.kinds == studio) & (self.absent > -1)
         return fit_coverage(present[known & (present > -1)], self.absent[known])
 
@@ -139,7 +148,7 @@ class Calibration:
 
     def note(self) -> dict[str, object]:
         """Return the calibration as plain JSON values."""
-        floats = {name: pack_array(getattr(self, name)) for name in ("nulls", "near", "absent")}
+        floats = {"nulls": pack_array(self.nulls), "near": pack_array(self.near), ABSENT: pack_array(self.absent)}
         codes = {
             "studio": pack_array(self.studio),
             "same": pack_array(self.same),
@@ -166,7 +175,7 @@ def parse_calibration(note: Mapping[str, object]) -> Calibration:
     return Calibration(
         points if isinstance(points, int) else 0, nulls, studio, near, same, kinds,
         parse_metric(metric) if isinstance(metric, Mapping) else DEFAULT_METRIC,
-        unpack_array(note["absent"]).astype(np.float32) if "absent" in note else np.empty(0, np.float32),
+        unpack_array(note[ABSENT]).astype(np.float32) if ABSENT in note else np.empty(0, np.float32),
         _parse_augmented(note.get("augmented")), parse_verification(note.get("verification")),
     )  # fmt: skip
 
@@ -207,6 +216,19 @@ def _neighbours(same: Codes, kinds: Codes, scores: Floats) -> _Neighbours:
     best, agreement = np.take_along_axis(scores, order, 1), np.take_along_axis(same, order, 1)
     has_any = best.max(1, initial=PAD) > -1
     return _Neighbours(best[has_any], np.where(best > -1, agreement, UNKNOWN)[has_any], kinds[has_any])
+
+
+def _mean_of_nearest(plain: Floats, scores: Floats) -> Floats:
+    """Return the mean of the scores [n, c] of each point's nearest neighbours, by their plain scores; PAD for none.
+
+    Near-duplicates do not count.
+    """
+    ranked = np.where(plain < NEAR_DUPLICATE, plain, PAD)
+    order = np.argsort(-ranked, axis=1, kind="stable")[:, :COVERAGE_NEIGHBOURS]
+    counts = np.take_along_axis(ranked, order, 1) > -1
+    sums = np.where(counts, np.take_along_axis(scores, order, 1), 0).sum(1)
+    means: Floats = np.where(counts.any(1), sums / np.maximum(counts.sum(1), 1), PAD).astype(np.float32)
+    return means
 
 
 def stack_probes(probes: list[Neighbourhood]) -> tuple[Floats, Codes]:

@@ -108,7 +108,7 @@ class Calibrator:
         return NO_VERIFICATION if calibration is None else calibration.verification
 
     def coverage(self, tenant: str, *, studio: bool) -> CoverageCurve | None:
-        """Return how coverage follows from the best score of photo or studio queries; None if it cannot be told.
+        """Return how coverage follows from the mean score of photo or studio queries; None if it cannot be told.
 
         Raises Unavailable.
         """
@@ -235,7 +235,7 @@ class Calibrator:
 
 def _is_outgrown(calibration: Calibration | None, points: int) -> bool:
     """Return whether the number of points requires a first calibration or a recalibration."""
-    if calibration is None:
+    if calibration is None or calibration.is_outdated:
         return points >= MIN_POINTS
     growth = GROWTH_FACTOR if calibration.points < LARGE_TENANT_POINTS else LARGE_GROWTH_FACTOR
     return points >= growth * calibration.points or points * GROWTH_FACTOR <= calibration.points

@@ -1,7 +1,8 @@
 """Coverage: how likely a collection has things of the query's kind at all.
 
-The best score of a query tells, if one knows what it is with and without such things. Both are measured on the
-collection's own pictures: for each, the best score among the other items, and among those of other categories.
+The mean score of a query's nearest items under the collection's metric tells, if one knows what it is with and
+without such things. Both are measured on the collection's own pictures: for each, the mean of the nearest among the
+other items, and among those of other categories.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import numpy as np
 from consumers.scoring.calibration_curve import fit_logistic
 from infra.array_types import Floats, Mask
 
+COVERAGE_NEIGHBOURS = 10
+"""Nearest items, by their looks, whose mean score is taken: those that vote on the category, too."""
 MIN_LABELLED = 60
 """Fewest pictures with a category by which coverage is estimated."""
 NEAR_DUPLICATE = 0.8
@@ -20,7 +23,7 @@ With them the estimate is too strict: of 296 grocery photos whose kind is there,
 
 @dataclass(frozen=True)
 class CoverageCurve:
-    """Coverage as a function of the best score: 1 / (1 + exp(-(intercept + slope * (score - middle) / scale)))."""
+    """Coverage as a function of the mean score: 1 / (1 + exp(-(intercept + slope * (score - middle) / scale)))."""
 
     middle: float
     scale: float
@@ -34,7 +37,7 @@ class CoverageCurve:
 
 
 def fit_coverage(present: Floats, absent: Floats) -> CoverageCurve | None:
-    """Return the curve from best scores with and without things of the kind, [n] and [m]; None for too few."""
+    """Return the curve from mean scores with and without things of the kind, [n] and [m]; None for too few."""
     if min(len(present), len(absent)) < MIN_LABELLED:
         return None
     scores = np.concatenate([present, absent])

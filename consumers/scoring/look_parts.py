@@ -67,6 +67,10 @@ class LookParts:
         """Return the object parts of looks [..., size]."""
         return looks[..., : self.object_size]
 
+    def with_object(self, look: Floats, part: Floats) -> Floats:
+        """Return the look with another object part."""
+        return np.concatenate([part, look[self.object_size :]]).astype(np.float32)
+
     def colour(self, looks: Floats) -> Floats:
         """Return the colour parts of looks [..., size]."""
         return looks[..., self.object_size + self.style_size :]

@@ -40,7 +40,8 @@ class Metric:
     `studio` is the kind of pictures that it was fitted to, studio pictures or photos; it holds for queries of that
     kind alone: fitted to the demo's studio pictures, it took the very product from .98 of its photos to .57.
     `omitted` is the number of last dimensions of object parts that are left out: those of a fitted head, where the
-    collection is better without it.
+    collection is better without it. With `whole_view`, a photo is searched by its whole alone, without its second
+    view; the looks of the index stay as they are.
     """
 
     transform: Floats | None = None
@@ -52,11 +53,17 @@ class Metric:
     studio: bool = False
     check: MetricCheck | None = None
     omitted: int = 0
+    whole_view: bool = False
 
     @property
     def changes_objects(self) -> bool:
         """Whether the cosine of object parts is another one than that of the looks."""
         return self.transform is not None or self.omitted > 0
+
+    @property
+    def changes_scores(self) -> bool:
+        """Whether scores are other ones than those of the index."""
+        return self.changes_objects or self.colour_factor != 1.0
 
     def adapt_weights(self, weights: Weights) -> Weights:
         """Return the weights of an intent, with the colour weight that suits the collection."""
@@ -86,16 +93,20 @@ class Metric:
         likelihoods = softmax(self.adapt(part[None]) @ self.centroids.T)[0]
         return {name: self.category_weight * float(p) for name, p in zip(self.categories, likelihoods, strict=True)}
 
+    def summary(self) -> str:
+        """Return in a few words for people how looks are compared."""
+        kind = "default" if self.transform is None else f"own, shrinkage {self.shrinkage:g}"
+        kind += ", without the fitted head" if self.omitted else ""
+        views = "whole view alone" if self.whole_view else "all views"
+        return f"{kind}, {views}, colour weight x {self.colour_factor:.2g}, category boost {self.category_weight:g}"
+
     def describe(self) -> str:
         """Return one line for people: what the collection has chosen, and by how much it is better."""
         if self.check is None:
             return "default: too few items with a category to choose by"
-        kind = "default" if self.transform is None else f"own, shrinkage {self.shrinkage:g}"
-        kind += ", without the fitted head" if self.omitted else ""
         check = self.check
-        weights = f"colour weight x {self.colour_factor:.2g}, category boost {self.category_weight:g}"
         return (
-            f"{kind}, {weights}: of the nearest neighbours of {check.points} pictures in {check.groups} categories "
+            f"{self.summary()}: of the nearest neighbours of {check.points} pictures in {check.groups} categories "
             f"{check.own:.0%} are of the same category, {check.default:.0%} by default"
         )
 
@@ -108,6 +119,7 @@ class Metric:
             "category_weight": self.category_weight,
             "studio": self.studio,
             "omitted": self.omitted,
+            "whole_view": self.whole_view,
             "categories": list(self.categories),
             "centroids": None if self.centroids is None else pack_array(self.centroids),
             "check": None if self.check is None else asdict(self.check),
@@ -137,7 +149,8 @@ def parse_metric(note: Mapping[str, object]) -> Metric:
             categories = tuple(map(str, names))
             check, omitted = _parse_check(rest.get("check")), rest.get("omitted")
             omitted = omitted if isinstance(omitted, int) else 0  # notes of earlier versions have none
-            return Metric(axes, factor, shrinkage, weight, categories, means, studio, check, omitted)
+            whole_view = rest.get("whole_view") is True
+            return Metric(axes, factor, shrinkage, weight, categories, means, studio, check, omitted, whole_view)
     return DEFAULT_METRIC
 
 

@@ -8,12 +8,13 @@ stable.
 import itertools
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
+from consumers.points.look_payload import WHOLE_VIEW, whole_view_of
 from consumers.scoring.group_statistics import (
     category_means,
+    normalise_rows,
     softmax,
     whitening,
     within_class_covariance,
@@ -42,16 +43,19 @@ MIN_COVERED = 0.8
 """Least share of points in categories with a centroid: the others would fall behind for want of a boost."""
 
 
-class Setting(NamedTuple):
+@dataclass(frozen=True)
+class Setting:
     """A way to compare looks: shrinkage of the covariance (0: no transform), colour factor, and category weight.
 
     `omitted` is the number of last dimensions of object parts that are left out: 0, or those of a fitted head.
+    `whole_view` says that queries have their whole view alone.
     """
 
     shrinkage: float = 0.0
     colour_factor: float = 1.0
     category_weight: float = 0.0
     omitted: int = 0
+    whole_view: bool = False
 
 
 MetricSteps = Generator[None, None, Metric]
@@ -61,7 +65,8 @@ MetricSteps = Generator[None, None, Metric]
 class GroupedLooks:
     """Points with a group: object parts [n, d], colour parts [n, c], their groups [n], and their items [n].
 
-    The last `head_size` dimensions of object parts are those of a fitted head.
+    `whole` [n, d] are the object parts of their whole views alone; None if those of too few are known. The last
+    `head_size` dimensions of object parts are those of a fitted head.
     """
 
     objects: Floats
@@ -69,11 +74,13 @@ class GroupedLooks:
     groups: tuple[str, ...]
     items: tuple[str, ...]
     head_size: int = 0
+    whole: Floats | None = None
 
     def subset(self, rows: Sequence[int]) -> "GroupedLooks":
         """Return some of the points."""
         groups, items = (tuple(values[row] for row in rows) for values in (self.groups, self.items))
-        return GroupedLooks(self.objects[rows], self.colours[rows], groups, items, self.head_size)
+        whole = None if self.whole is None else self.whole[rows]
+        return GroupedLooks(self.objects[rows], self.colours[rows], groups, items, self.head_size, whole)
 
 
 def fit_metric(index: Index, parts: LookParts, tenant: str, present: Metric) -> MetricSteps:
@@ -99,8 +106,27 @@ def fit_metric(index: Index, parts: LookParts, tenant: str, present: Metric) -> 
         tuple(grouped[id] for id in found),
         tuple(str(payloads[id]["item_id"]) for id in found),
         parts.head.size,
+        None if studio else (yield from _whole_views(index, parts, dict(zip(found, rows, strict=True)))),
     )
     return replace((yield from choose_metric(sample, present)), studio=studio)
+
+
+def _whole_views(
+    index: Index, parts: LookParts, looks: Mapping[str, Floats]
+) -> Generator[None, None, Floats | None]:
+    """Return the object parts of the whole views of some points, [n, d]; None if fewer than MIN_COVERED have any.
+
+    Points of an earlier version have none. Their look takes its place.
+    """
+    ids, stored = list(looks), dict[str, Floats]()
+    for first in range(0, len(ids), LOOKS_PER_STEP):
+        payloads = index.payloads(ids[first : first + LOOKS_PER_STEP], [WHOLE_VIEW])
+        found = {id: whole_view_of(payload) for id, payload in payloads.items()}
+        stored |= {id: part for id, part in found.items() if part is not None and len(part) == parts.object_size}
+        yield
+    if len(stored) < MIN_COVERED * len(ids):
+        return None
+    return normalise_rows(np.stack([stored[id] if id in stored else parts.object(looks[id]) for id in ids]))
 
 
 def choose_metric(sample: GroupedLooks, present: Metric = DEFAULT_METRIC) -> MetricSteps:
@@ -108,23 +134,31 @@ def choose_metric(sample: GroupedLooks, present: Metric = DEFAULT_METRIC) -> Met
     if len(sample.groups) < 2 * MIN_JUDGED or len(set(sample.groups)) < 2:
         return present
     halves = _halves(sample)
-    own = Setting(present.shrinkage, present.colour_factor, present.category_weight, present.omitted)
+    own = Setting(
+        present.shrinkage, present.colour_factor, present.category_weight, present.omitted,
+        present.whole_view and sample.whole is not None,
+    )  # fmt: skip
     without_head = Setting(omitted=sample.head_size)
     shares = {setting: _judge(halves, setting) for setting in (Setting(), own, without_head)}
     omitted = sample.head_size if shares[without_head].mean() > shares[Setting()].mean() else 0
     for shrinkage, factor in itertools.product((0.0, *SHRINKAGES), COLOUR_FACTORS):
-        setting = Setting(shrinkage, factor, omitted=omitted)
+        setting = Setting(shrinkage, factor, omitted=omitted, whole_view=own.whole_view)
         shares[setting] = _judge(halves, setting)
         yield
     best = _best(shares)
     for weight in CATEGORY_WEIGHTS:
-        setting = Setting(best.shrinkage, best.colour_factor, weight, best.omitted)
+        setting = replace(best, category_weight=weight)
         shares[setting] = _judge(halves, setting)
         yield
     best = _best(shares)
-    gain = shares[best] - shares[own]
-    chosen = best if gain.mean() > _margin(gain) else own
+    if sample.whole is not None:
+        other = replace(best, whole_view=not best.whole_view)
+        shares[other] = _judge(halves, other)
+        best = other if _is_better(shares[other], shares[best]) else best
+    chosen = best if _is_better(shares[best], shares[own]) else own
     default = shares[Setting()]
+    if shares[chosen].mean() < default.mean():
+        chosen = Setting()
     check = MetricCheck(
         points=len(default),
         groups=len(set(sample.groups)),
@@ -145,7 +179,7 @@ def _halves(sample: GroupedLooks) -> tuple[GroupedLooks, GroupedLooks]:
 
 def _fit(sample: GroupedLooks, setting: Setting) -> Metric:
     """Return the metric with this setting, fitted to a sample."""
-    metric = Metric(colour_factor=setting.colour_factor, omitted=setting.omitted)
+    metric = Metric(colour_factor=setting.colour_factor, omitted=setting.omitted, whole_view=setting.whole_view)
     objects = metric.adapt(sample.objects)
     covariance = within_class_covariance(objects, sample.groups) if setting.shrinkage else None
     if covariance is not None:
@@ -170,9 +204,10 @@ def _same_group_shares(sample: GroupedLooks, metric: Metric) -> Doubles:
     weights = metric.adapt_weights(INTENTS["similar"])
     share = weights.colour / (weights.object + weights.colour)
     objects = metric.adapt(sample.objects)
-    scores = (1 - share) * objects @ objects.T + share * sample.colours @ sample.colours.T
+    queries = metric.adapt(sample.whole) if metric.whole_view and sample.whole is not None else objects
+    scores = (1 - share) * queries @ objects.T + share * sample.colours @ sample.colours.T
     if metric.centroids is not None:
-        scores += metric.category_weight * _likelihoods(objects, sample.groups, metric)
+        scores += metric.category_weight * _likelihoods(queries, sample.groups, metric)
     items, groups = np.array(sample.items), np.array(sample.groups)
     scores[items[:, None] == items] = -np.inf
     nearest = np.argpartition(-scores, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
@@ -192,6 +227,12 @@ def _likelihoods(objects: Floats, groups: Sequence[str], metric: Metric) -> Floa
 
 def _best(shares: Mapping[Setting, Doubles]) -> Setting:
     return max(shares, key=lambda setting: float(shares[setting].mean()))
+
+
+def _is_better(shares: Doubles, others: Doubles) -> bool:
+    """Return whether shares are higher than others, [n] each, by more than chance."""
+    gain = shares - others
+    return bool(gain.mean() > _margin(gain))
 
 
 def _margin(differences: Doubles) -> float:

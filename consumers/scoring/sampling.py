@@ -7,9 +7,20 @@ from typing import TypeVar
 
 import numpy as np
 
+from consumers.points.look_payload import WHOLE_VIEW, whole_view_of
 from consumers.points.payload import PREDICTED
 from consumers.scoring.arrays import Codes
-from consumers.scoring.calibration import OTHER, PAD, SAME, UNKNOWN, Calibration, Neighbourhood, stack_probes
+from consumers.scoring.calibration import (
+    MAX_COSINE,
+    OTHER,
+    PAD,
+    SAME,
+    UNKNOWN,
+    Calibration,
+    Neighbourhood,
+    stack_probes,
+)
+from consumers.scoring.coverage import COVERAGE_NEIGHBOURS
 from consumers.scoring.look_parts import LookParts
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from infra.array_types import Floats
@@ -82,26 +93,45 @@ class CalibrationSampler:
 
     def _probes(self, payloads: Mapping[str, Payload]) -> list[SampledItem]:
         looks = self.index.vectors(list(payloads))
+        if self.metric.whole_view:
+            looks = {**looks, **self._whole_looks(looks)}
         points = [(looks[id], payload) for id, payload in payloads.items() if id in looks]
         return [
             SampledItem(look, str(payload["item_id"]), merchant_category(payload), payload.get("studio") == "true")
             for look, payload in points
         ]
 
+    def _whole_looks(self, looks: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Return the looks by their whole views alone, as queries have them, of points where these are stored."""
+        payloads = self.index.payloads(list(looks), [WHOLE_VIEW])
+        parts = {id: whole_view_of(payload) for id, payload in payloads.items()}
+        return {
+            id: self.parts.with_object(looks[id], part)
+            for id, part in parts.items()
+            if part is not None and len(part) == self.parts.object_size
+        }
+
     def _scores_of_other_kinds(self, probes: Sequence[SampledItem]) -> list[float]:
-        """Return the best score of each probe among items of other categories; PAD without a category, or hits."""
+        """Return the mean score under the metric of each probe's nearest items of other categories.
+
+        PAD for a probe without a category, or without hits.
+        """
         labelled = [number for number, probe in enumerate(probes) if probe.category is not None]
         plans = [self._other_kinds_plan(probes[number]) for number in labelled]
         results = self.index.search(plans) if plans else []
-        best = [PAD] * len(probes)
+        looks = self.index.vectors(list({hit.id for hits in results for hit in hits}))
+        weights, means = self.metric.adapt_weights(INTENTS["similar"]), [PAD] * len(probes)
         for number, hits in zip(labelled, results, strict=True):
-            best[number] = hits[0].score if hits else PAD
-        return best
+            others = [looks[hit.id] for hit in hits if hit.id in looks]
+            if others:
+                scores = self.parts.adapted_scores(probes[number].look, np.stack(others), weights, self.metric)
+                means[number] = float(scores.mean()) if np.abs(scores).max() <= MAX_COSINE else PAD
+        return means
 
     def _other_kinds_plan(self, probe: SampledItem) -> SearchPlan:
         own_kind = (Filters(category=(str(probe.category),)),)
         query = self.parts.apply_weights(probe.look, INTENTS["similar"])
-        return SearchPlan(query, self.tenant, none_of=own_kind, limit=1, included_keys=())
+        return SearchPlan(query, self.tenant, none_of=own_kind, limit=COVERAGE_NEIGHBOURS, included_keys=())
 
     def neighbourhoods(self, probes: Sequence[SampledItem], limit: int) -> list[Neighbourhood]:
         """Return the best hits of each probe, of other items, pooled over the weights of all intents."""

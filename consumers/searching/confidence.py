@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from consumers.scoring.calibration_curve import CalibrationCurve
-from consumers.scoring.category_vote import vote
+from consumers.scoring.category_vote import VOTE_WEIGHTS, vote
+from consumers.scoring.coverage import COVERAGE_NEIGHBOURS
+from consumers.scoring.look_parts import LookParts
+from consumers.scoring.metric import Metric
 from consumers.scoring.sampling import merchant_category
 from consumers.searching.query_state import QueryState
 from infra.array_types import Floats
-from infra.qdrant.contract import ScoredPoint
+from infra.qdrant.contract import ScoredPoint, Vector
 
 MIN_VOTERS = 3
 """Fewest voters by whose shares hits are judged."""
@@ -74,3 +77,20 @@ def _is_judged_by_vote(search: QueryState) -> bool:
     request = search.request
     filters = (request.filters, *request.any_of, *request.none_of)
     return search.compares_kinds and not any(each.category for each in filters)
+
+
+def mean_score(
+    query: Floats, voters: Sequence[ScoredPoint], looks: Mapping[str, Vector], parts: LookParts, metric: Metric
+) -> float | None:
+    """Return the mean score of the nearest items under the metric of the collection; None if there are none.
+
+    `voters` are the nearest items by their looks, best first; `looks` has the looks, by point id, where the metric
+    changes scores.
+    """
+    nearest = voters[:COVERAGE_NEIGHBOURS]
+    if not metric.changes_scores:
+        return float(np.mean([voter.score for voter in nearest])) if nearest else None
+    found = [looks[voter.id] for voter in nearest if voter.id in looks]
+    if not found:
+        return None
+    return float(parts.adapted_scores(query, np.stack(found), metric.adapt_weights(VOTE_WEIGHTS), metric).mean())

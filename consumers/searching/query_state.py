@@ -94,6 +94,8 @@ class QueryState:
     event: Event
     request: SearchRequest
     look: Floats | None = None
+    whole_look: Floats | None = None
+    """The look by the whole views of its pictures alone; None if they have one view each."""
     studio: bool = False
     palette: tuple[Swatch, ...] = ()
     """Colours of the first picture, largest first; empty when the search has no picture."""
@@ -161,18 +163,18 @@ class QueryState:
 
     @property
     def query_vector(self) -> Floats:
-        """The look. Raises ValueError when there is none, as for a search that has failed."""
+        """The look by which it searches. Raises ValueError when there is none, as for a search that has failed."""
         if self.look is None:
             raise ValueError("a search without a look cannot be planned")
-        return self.look
+        return self.whole_look if self.metric.whole_view and self.whole_look is not None else self.look
 
     def fail(self, failure: Failure) -> None:
         """Set the failure with which the search is answered."""
         self.failure = failure
 
-    def set_look(self, look: Floats, image: Look | None) -> None:
+    def set_look(self, look: Floats, image: Look | None, whole_look: Floats | None = None) -> None:
         """Set the look; whether it is a studio picture and its colours come from the first picture, if any."""
-        self.look = look
+        self.look, self.whole_look = look, whole_look
         if image is not None:
             self.studio, self.palette, self.keypoints = image.studio, image.palette, image.keypoints
 
@@ -193,11 +195,16 @@ class QueryState:
         """Set what the query is inferred to mean."""
         self.inferred_intent = intent
 
+    def metric_summary(self) -> str | None:
+        """Return how the collection compares looks, in words, if the request asks for explanations."""
+        is_own = self.request.explain and self.metric is not DEFAULT_METRIC
+        return self.metric.summary() if is_own else None
+
     def query_look(self) -> QueryLook | None:
         """Return the look for the result, if the request asks for it."""
-        if not self.request.look:
+        if not self.request.look or self.look is None:
             return None
-        return QueryLook(vector=self.query_vector.astype("<f4").tobytes(), studio=self.studio)
+        return QueryLook(vector=self.look.astype("<f4").tobytes(), studio=self.studio)
 
     def seconds_left(self, now: datetime) -> float:
         """Return the seconds until the deadline; negative after it."""

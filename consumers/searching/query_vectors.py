@@ -12,6 +12,7 @@ from consumers.scoring.look_parts import LookParts
 from consumers.searching.query_state import QueryState
 from consumers.vision.embedder import EmbedOptions, Look
 from consumers.vision.keypoints import QUERY_KEYPOINTS
+from infra.array_types import Floats
 from infra.fetching.local_files import for_tenant
 from infra.qdrant.contract import Index, Vector
 from infra.qdrant.point_ids import point_id
@@ -119,14 +120,22 @@ class QueryVectors:
         like, unlike = (
             [item_vectors[_id(search, item)] for item in items] for items in (request.like, request.unlike)
         )
-        query = [look.vector for look in looks]
-        if request.item_id is not None:
-            query.append(item_vectors[_id(search, request.item_id)])
+        items = [] if request.item_id is None else [item_vectors[_id(search, request.item_id)]]
         vectors = {item: item_vectors[_id(search, item)] for item in request.named_items}
         if broken := [item for item, vector in vectors.items() if not self._parts.has_unit_parts(vector)]:
             search.fail(broken_vector_failure(request.tenant, ", ".join(broken)))
             return
-        search.set_look(blend(self._parts, query, like, unlike), looks[0] if looks else None)
+        pictures, whole = [look.vector for look in looks], [self._whole_look(look) for look in looks]
+        has_whole = any(look.whole_view is not None for look in looks)
+        search.set_look(
+            blend(self._parts, pictures + items, like, unlike),
+            looks[0] if looks else None,
+            blend(self._parts, whole + items, like, unlike) if has_whole else None,
+        )
+
+    def _whole_look(self, look: Look) -> Floats:
+        """Return the look by the whole view of its picture alone."""
+        return look.vector if look.whole_view is None else self._parts.with_object(look.vector, look.whole_view)
 
 
 def _query_images(search: QueryState) -> list[_QueryImage]:

@@ -52,6 +52,8 @@ class SearchFindings:
     relaxed_filters: Filters = field(default_factory=Filters)
     weights: Weights | None = None
     """The weights that were used."""
+    metric: str | None = None
+    """How looks were compared, in words, if the request asks for it."""
 
 
 class Requester(Protocol):
@@ -111,6 +113,7 @@ class ReplyPublisher:
             threshold=findings.threshold,
             message=None if findings.hits else _no_match_message(findings, request),
             weights=findings.weights or request.weighting(),
+            metric=findings.metric,
             look=findings.look,
             as_of=self.as_of,
             encoder=self._encoder,

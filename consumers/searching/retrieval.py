@@ -8,13 +8,14 @@ from functools import partial
 import numpy as np
 
 from consumers.embedding.moderation import ModerationPolicy
-from consumers.points.look_payload import KEYPOINTS
+from consumers.points.look_payload import KEYPOINTS, WHOLE_VIEW
 from consumers.points.payload import NOTIFIED_WATCHES, HitConfidence, broken_vector_failure, hit_of
 from consumers.scoring.calibration import MAX_COSINE, PAD
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import NO_VOTE, VOTE_WEIGHTS, VOTER_COUNT, vote, voter_plan
+from consumers.scoring.coverage import COVERAGE_NEIGHBOURS
 from consumers.scoring.metric import DEFAULT_METRIC
-from consumers.searching.confidence import category_confidences
+from consumers.searching.confidence import category_confidences, mean_score
 from consumers.searching.grouping import Grouping, gather
 from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import has_too_few_hits, infer_intent
@@ -63,8 +64,10 @@ class Retriever:
     def _infer_intents(self, searches: Sequence[QueryState]) -> None:
         """Set the likely categories and the inferred intent of each search."""
         voters_of_searches = self._index.search([self._vote_plan(s) for s in searches]) if searches else []
-        for search, voters in zip(searches, voters_of_searches, strict=True):
-            self._vote(search, voters)
+        voters_by_search = list(zip(searches, voters_of_searches, strict=True))
+        looks = self._load_looks((), (), voters_by_search)
+        for search, voters in voters_by_search:
+            self._vote(search, voters, looks)
             search.set_inferred_intent(infer_intent(search.request, search.likely_categories, search.palette))
 
     def _retrieve_once(self, searches: Sequence[QueryState], now: datetime) -> list[SearchFindings]:
@@ -78,33 +81,50 @@ class Retriever:
         plans = [self._plan(s) for s in searches] + [self._vote_plan(s) for s in vote_searches]
         groupings = [candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_searches]
         results = gather(self._index, plans, groupings)
-        voters = dict(zip((s.event.id for s in vote_searches), results[len(searches) :], strict=True))
-        for s, points in zip(searches, results[: len(searches)], strict=True):
-            if s.vote is None:
-                self._vote(s, voters.get(s.event.id, points))
-        looks = self._load_looks(searches, results)
+        separate = dict(zip((s.event.id for s in vote_searches), results[len(searches) :], strict=True))
+        voters = [
+            (s, separate.get(s.event.id, points))
+            for s, points in zip(searches, results[: len(searches)], strict=True)
+            if s.vote is None
+        ]
+        looks = self._load_looks(searches, results, voters)
+        for s, points in voters:
+            self._vote(s, points, looks)
         return [self._findings(s, points, looks, now) for s, points in zip(searches, results, strict=False)]
 
-    def _vote(self, search: QueryState, voters: Sequence[ScoredPoint]) -> None:
+    def _vote(self, search: QueryState, voters: Sequence[ScoredPoint], looks: Mapping[str, Vector]) -> None:
         """Let the voters vote on the category of a search; no vote if the best scores as low as null pictures."""
         tenant = search.request.tenant
         best = voters[0].score if voters else PAD
         curve = self._calibrator.curve(tenant, VOTE_WEIGHTS, studio=search.studio)
-        coverage = self._calibrator.coverage(tenant, studio=search.studio) if voters else None
-        estimate = None if coverage is None else coverage.estimate(best)
-        reliability = self._calibrator.parts.vote_reliability(search.query_vector)
+        coverage = self._calibrator.coverage(tenant, studio=search.studio)
+        query, metric = search.query_vector, self._calibrator.metric(tenant)
+        mean = mean_score(query, voters, looks, self._calibrator.parts, metric)
+        estimate = None if coverage is None or mean is None else coverage.estimate(mean)
+        reliability = self._calibrator.parts.vote_reliability(query)
         search.set_vote(vote(voters, reliability) if best >= curve.threshold else NO_VOTE, estimate)
 
+    def _measured_voters(self, search: QueryState, voters: Sequence[ScoredPoint]) -> Sequence[ScoredPoint]:
+        """Return the voters whose looks coverage needs: none if it is unknown, or if the index has their scores."""
+        tenant = search.request.tenant
+        if self._calibrator.coverage(tenant, studio=search.studio) is None:
+            return ()
+        return voters[:COVERAGE_NEIGHBOURS] if self._calibrator.metric(tenant).changes_scores else ()
+
     def _load_looks(
-        self, searches: Sequence[QueryState], results: Sequence[Sequence[ScoredPoint]]
+        self,
+        searches: Sequence[QueryState],
+        results: Sequence[Sequence[ScoredPoint]],
+        voters: Sequence[tuple[QueryState, Sequence[ScoredPoint]]],
     ) -> Mapping[str, Vector]:
-        """Return the finite looks, by point id, of the hits of searches that need them."""
-        hit_lists = [
+        """Return the finite looks, by point id, of hits and voters whose searches need them."""
+        lists = [
             points
             for s, points in zip(searches, results, strict=False)
             if s.request.explain or s.request.diversity > 0 or s.is_adapted
         ]
-        ids = {point.id for points in hit_lists for point in points}
+        lists += [self._measured_voters(s, points) for s, points in voters]
+        ids = {point.id for points in lists for point in points}
         looks = self._index.vectors(list(ids)) if ids else {}
         return {id: look for id, look in looks.items() if np.isfinite(look).all()}
 
@@ -132,13 +152,12 @@ class Retriever:
             and confidences[point.id] >= request.min_confidence
         ]
         page = self._ranker.rank(search, candidates, looks, now)
-        best_score = max((point.score for point in points), default=None)
         return SearchFindings(
             hits=self._hits(search, page, looks, confidences),
             categories=search.likely_categories,
             coverage=search.coverage,
             threshold=curve.threshold if curve.has_threshold else None,
-            best_score=best_score,
+            best_score=max((point.score for point in points), default=None),
             best_confidence=max(confidences.values(), default=0.0),
             count=page.count,
             has_more=page.has_more,
@@ -147,6 +166,7 @@ class Retriever:
             inferred_filters=search.inferred_intent.inferred_filters(),
             relaxed_filters=search.inferred_intent.relaxed_filters(),
             weights=search.weights,
+            metric=search.metric_summary(),
         )
 
     def _hits(
@@ -205,7 +225,12 @@ class Retriever:
             none_of=request.none_of,
             extra_conditions=self._policy.visibility_conditions(restricted=request.restricted),
             min_score=None if search.is_adapted else request.min_score,
-            excluded_keys=(NOTIFIED_WATCHES, KEYPOINTS, *(() if request.thumbnails else ("thumbnail",))),
+            excluded_keys=(
+                NOTIFIED_WATCHES,
+                KEYPOINTS,
+                WHOLE_VIEW,
+                *(() if request.thumbnails else ("thumbnail",)),
+            ),
             hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )
 

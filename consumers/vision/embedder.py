@@ -90,6 +90,8 @@ class Look:
     """Keypoints of the picture, or of its crop; None if they were not looked for."""
     encoded_ms: float = 0.0
     """Time in milliseconds that the encoder took for the whole batch of this picture."""
+    whole_view: Floats | None = None
+    """Object part of the whole picture alone, without the second view; None for a picture of one view."""
 
 
 @dataclass(frozen=True)
@@ -161,12 +163,21 @@ class ImageEmbedder:
         results = list(self.pool.map(lambda arguments: decode(*arguments), inputs))
         valid = [result for result in results if isinstance(result, _EncodedImage)]
         started = time.perf_counter()
-        vectors = iter(self.encoder.run([image.encoder_input for image in valid]) if valid else ())
+        vectors = iter(self._encode([image.encoder_input for image in valid]) if valid else ())
         encoded_ms = (time.perf_counter() - started) * 1000
         return [
-            result if isinstance(result, Failure) else self._assemble(result, next(vectors), encoded_ms)
+            result if isinstance(result, Failure) else self._assemble(result, *next(vectors), encoded_ms)
             for result in results
         ]
+
+    def _encode(self, inputs: Sequence[EncoderInput]) -> list[tuple[Floats, Floats | None]]:
+        """Return the vector of each picture, and the object part of its whole view alone, if it has more views."""
+        whole = [EncoderInput(each.views[:1], each.studio) for each in inputs if len(each.views) > 1]
+        # Views that two inputs share are computed once (infra/encoder/runtime.py).
+        encoded = self.encoder.run([*inputs, *whole])
+        parts = iter(encoded[len(inputs) :, : self.encoder.object_size])
+        alone = [next(parts) if len(each.views) > 1 else None for each in inputs]
+        return list(zip(encoded, alone, strict=False))
 
     def _decode_picture(self, data: bytes, crop: Crop | None, options: EmbedOptions) -> _EncodedImage | Failure:
         """Decode and moderate a picture, and compute everything of its look but the vector."""
@@ -186,7 +197,9 @@ class ImageEmbedder:
         found = find_keypoints(image, options.keypoints) if options.keypoints else None
         return _EncodedImage(encoder_input, self.colours.extract(image), small, *size, phash, labels, found)
 
-    def _assemble(self, image: _EncodedImage, encoded: Floats, encoded_ms: float) -> Look | Failure:
+    def _assemble(
+        self, image: _EncodedImage, encoded: Floats, whole_view: Floats | None, encoded_ms: float
+    ) -> Look | Failure:
         vector = np.concatenate([encoded, image.colour_facts.histogram]).astype(np.float32)
         if not _has_unit_parts(vector, self.encoder):
             message = "the encoder gave no vector of numbers and unit length for the picture: send another one"
@@ -204,6 +217,7 @@ class ImageEmbedder:
             moderator=self.moderator.name,
             encoded_ms=encoded_ms,
             keypoints=image.keypoints,
+            whole_view=whole_view,
         )
 
 

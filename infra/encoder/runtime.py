@@ -109,13 +109,15 @@ class Backbone:
     runtime: Runtime
 
     def features(self, pictures: Sequence[tuple[Pixels, ...]]) -> Tensor:
-        """Features of each picture, the mean over its views: float [N, object_size + style_size]."""
-        views, batch = [view for picture in pictures for view in picture], self.runtime.batch
+        """Features of each picture, the mean over its views: float [N, object_size + style_size].
+
+        A view that several pictures share, the same array, is computed once.
+        """
+        views = list({id(view): view for picture in pictures for view in picture}.values())
+        rows, batch = {id(view): row for row, view in enumerate(views)}, self.runtime.batch
         with torch.inference_mode():
             outputs = torch.cat([self._run_network(views[n : n + batch]) for n in range(0, len(views), batch)])
-            return torch.stack(
-                [rows.mean(0) for rows in torch.split(outputs, [len(picture) for picture in pictures])]
-            )
+            return torch.stack([outputs[[rows[id(view)] for view in picture]].mean(0) for picture in pictures])
 
     def _run_network(self, views: Sequence[Pixels]) -> Tensor:
         return self.network(torch.from_numpy(np.stack(views)).to(self.runtime.device))

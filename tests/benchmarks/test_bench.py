@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from producers.demo.catalogue import draw_catalogue
-from tests.benchmarks import bench, capacity_simulation, indexes, load, search, two_brokers
+from tests.benchmarks import bench, capacity_simulation, indexes, load, search, two_brokers, verification
 from tests.benchmarks.whole_path import run_system
 from tests.end_to_end.system import System
 
@@ -153,3 +153,11 @@ def test_searches_over_a_broker_are_measured_and_compared_with_the_broker_alone(
         [measured] = local[name]
         assert measured["answered"] == measured["sent"] == 5
         assert measured["whole"]["p50"] > 0
+
+
+def test_the_cost_of_verification_is_measured_with_its_parts(tmp_path: Path) -> None:
+    report = tmp_path / "verification.json"
+    run(verification, "--encoder", "fake", "--items", "8", "--queries", "3", "--json", report)
+    figures = json.loads(report.read_text())
+    assert figures["searches"] == 3
+    assert min(figures[part] for part in ("without", "verified", "extraction", "matching", "fetch_wall")) > 0

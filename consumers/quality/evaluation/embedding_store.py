@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder, Look, look_code_version
-from consumers.vision.keypoints import NO_KEYPOINTS, QUERY_KEYPOINTS, unpack_keypoints
+from consumers.vision.keypoints import NO_KEYPOINTS, QUERY_KEYPOINTS, STORED_KEYPOINTS, unpack_keypoints
 from consumers.vision.perceptual_hash import parse_hash
 from schemas.failures import Failure
 from schemas.results import Swatch
@@ -49,7 +49,7 @@ class EmbeddingStore:
     ) -> list[Look | Failure]:
         """A look for each picture, or the failure that prevented it; with crops, the cache is not used.
 
-        Cached looks have their keypoints in any case.
+        Cached looks have their keypoints in any case: restored ones those of a query, others those of the index.
         """
         if any(crops):
             return self.embedder.embed(pictures, crops, options)
@@ -63,7 +63,7 @@ class EmbeddingStore:
         missing = {
             digest: picture for digest, picture in zip(digests, pictures, strict=True) if digest not in cached
         }
-        options = replace(options, keypoints=QUERY_KEYPOINTS)
+        options = replace(options, keypoints=QUERY_KEYPOINTS if options.restored else STORED_KEYPOINTS)
         looks = self.embedder.embed(list(missing.values()), (), options) if missing else ()
         computed = dict(zip(missing, looks, strict=True))
         self._save({digest: look for digest, look in computed.items() if isinstance(look, Look)})
@@ -97,15 +97,17 @@ def open_embedding_store(folder: Path, embedder: ImageEmbedder) -> Iterator[Embe
 
 def _attributes_json(look: Look) -> str:
     palette = [swatch.model_dump() for swatch in look.palette]
+    whole_view = b"" if look.whole_view is None else look.whole_view.astype("<f4").tobytes()
     data = [
-        base64.b64encode(part).decode() for part in (look.thumbnail or b"", (look.keypoints or NO_KEYPOINTS).pack())
+        base64.b64encode(part).decode()
+        for part in (look.thumbnail or b"", (look.keypoints or NO_KEYPOINTS).pack(), whole_view)
     ]
     return json.dumps([look.colours, palette, look.width, look.height, look.studio, str(look.phash), *data])
 
 
 def _parse_look(vector: bytes, attributes: str) -> Look:
     colours, palette, width, height, studio, phash, *data = json.loads(attributes)
-    thumbnail, keypoints = map(base64.b64decode, data)
+    thumbnail, keypoints, whole_view = map(base64.b64decode, data)
     swatches = tuple(Swatch.model_validate(swatch, strict=False) for swatch in palette)
     return Look(
         vector=np.frombuffer(vector, np.float32),
@@ -117,4 +119,5 @@ def _parse_look(vector: bytes, attributes: str) -> Look:
         studio=studio,
         phash=parse_hash(phash),
         keypoints=unpack_keypoints(keypoints),
+        whole_view=np.frombuffer(whole_view, np.float32) if whole_view else None,
     )

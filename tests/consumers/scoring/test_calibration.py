@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from consumers.scoring.arrays import pack_array
 from consumers.scoring.calibration import (
+    ABSENT,
     MIN_POINTS,
     OTHER,
     PART_COUNT,
@@ -202,3 +203,29 @@ def test_labels_that_say_nothing_give_a_flat_curve() -> None:
     intercept, slope = fit_logistic(u, np.arange(400) < 200)
     assert abs(intercept) < 0.5
     assert slope == MIN_SLOPE
+
+
+def test_coverage_is_learnt_from_the_mean_of_the_nearest_under_the_metric_without_near_duplicates() -> None:
+    rng, count = np.random.default_rng(6), 200
+    near = np.zeros((count, 3, PART_COUNT), np.float32)
+    near[:, :, 0] = (0.98, 0.5, 0.4)  # the first is a near-duplicate
+    near[:, 0, 3], near[:, 1:, 3] = 0.98, rng.normal(0.7, 0.02, (count, 2))
+    photos, unknown = np.zeros(count, np.int8), np.full((count, 3), UNKNOWN, np.int8)
+    metric = Metric(np.eye(4, dtype=np.float32), colour_factor=0.0)
+    absent = rng.normal(0.3, 0.02, count).astype(np.float32)
+    curve = Calibration(count, near, photos, near, unknown, photos, metric, absent).coverage(studio=False)
+    assert curve is not None
+    assert curve.middle == pytest.approx(0.5, abs=0.02)
+    assert curve.estimate(0.7) > 0.9
+    assert curve.estimate(0.3) < 0.1
+
+
+def test_a_note_of_a_version_with_other_scores_of_coverage_has_none_and_is_made_again() -> None:
+    rng = np.random.default_rng(5)
+    near, codes = rng.random((80, 2, PART_COUNT), np.float32), np.ones((80, 2), np.int8)
+    before = Calibration(80, near, codes[:, 0], near, codes, codes[:, 0], absent=near[:, 0, 1])
+    assert not parse_calibration(before.note()).is_outdated
+    old = {name: value for name, value in before.note().items() if name != ABSENT}
+    after = parse_calibration(old | {"absent": pack_array(before.absent)})
+    assert after.is_outdated
+    assert after.coverage(studio=True) is None

@@ -87,9 +87,10 @@ def test_people_read_what_was_chosen_and_by_how_much_it_is_better() -> None:
     check = MetricCheck(points=300, groups=12, default=0.5, own=0.75, margin=0.1)
     description = Metric(np.eye(2, dtype=np.float32), 5 / 3, 0.1, 0.2, check=check).describe()
     assert description == (
-        "own, shrinkage 0.1, colour weight x 1.7, category boost 0.2: of the nearest neighbours of 300 pictures in "
-        "12 categories 75% are of the same category, 50% by default"
+        "own, shrinkage 0.1, all views, colour weight x 1.7, category boost 0.2: of the nearest neighbours of 300 "
+        "pictures in 12 categories 75% are of the same category, 50% by default"
     )
+    assert "whole view alone" in Metric(whole_view=True, check=check).describe()
     assert "too few" in DEFAULT_METRIC.describe()
 
 
@@ -103,3 +104,11 @@ def test_without_the_head_the_cosine_is_that_of_the_other_dimensions() -> None:
     assert parse_metric(json.loads(json.dumps(metric.note()))).omitted == 2
     earlier = {name: value for name, value in metric.note().items() if name != "omitted"}
     assert parse_metric(earlier).omitted == 0
+
+
+def test_the_choice_of_views_survives_its_note_and_leaves_the_looks_of_the_index_alone() -> None:
+    metric = Metric(whole_view=True)
+    assert parse_metric(json.loads(json.dumps(metric.note()))).whole_view
+    assert not metric.changes_objects
+    earlier = {name: value for name, value in metric.note().items() if name != "whole_view"}
+    assert not parse_metric(earlier).whole_view

@@ -113,3 +113,37 @@ def test_a_head_that_confuses_the_groups_is_left_out_and_one_that_tells_them_is_
         metric = chosen(headed)
         assert metric.omitted == omitted
         assert chosen(headed, metric).omitted == omitted
+
+
+def with_whole_views(looks: GroupedLooks, *, noise: float) -> GroupedLooks:
+    """The same points, whose looks have noise that their whole views do not have."""
+    rng = np.random.default_rng(3)
+    noisy = looks.objects + rng.normal(size=looks.objects.shape) * noise
+    return replace(looks, objects=normalise_rows(noisy), whole=looks.objects)
+
+
+def test_queries_have_the_whole_view_alone_where_that_helps_and_not_where_chance_decides() -> None:
+    looks = sample(nuisance=1, colour=0, size=60)
+    assert chosen(with_whole_views(looks, noise=0.25)).whole_view
+    assert not chosen(replace(looks, whole=looks.objects)).whole_view
+    rng = np.random.default_rng(4)
+    worse = normalise_rows(looks.objects + rng.normal(size=looks.objects.shape) * 0.25)
+    assert not chosen(replace(looks, whole=worse)).whole_view
+
+
+def test_the_choice_of_views_stays_until_the_other_is_better_by_more_than_chance() -> None:
+    looks = with_whole_views(sample(nuisance=1, colour=0, size=60), noise=0.25)
+    first = chosen(looks)
+    assert chosen(looks, first).whole_view
+    assert chosen(replace(looks, whole=looks.objects), first).whole_view, "no difference is no reason to change"
+    rng = np.random.default_rng(4)
+    worse = normalise_rows(looks.objects + rng.normal(size=looks.objects.shape) * 0.5)
+    assert not chosen(replace(looks, whole=worse), first).whole_view
+
+
+def test_a_choice_that_falls_below_the_default_on_its_own_check_is_given_up() -> None:
+    looks = sample(nuisance=0, colour=0.9)
+    for present in (Metric(colour_factor=0.0), Metric(shrinkage=0.3), Metric(category_weight=0.4)):
+        check = chosen(looks, present).check
+        assert check is not None
+        assert check.own >= check.default

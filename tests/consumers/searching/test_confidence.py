@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from consumers.scoring.calibration_curve import CalibrationCurve
 from consumers.scoring.category_vote import CategoryVote
-from consumers.scoring.metric import Metric
+from consumers.scoring.coverage import COVERAGE_NEIGHBOURS
+from consumers.scoring.look_parts import LookParts
+from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.searching.confidence import (
     CERTAINTY,
     ITEM_CANDIDATES,
@@ -15,10 +17,12 @@ from consumers.searching.confidence import (
     MIN_VOTERS,
     category_confidences,
     item_likelihoods,
+    mean_score,
 )
 from consumers.searching.query_state import QueryState
 from infra.qdrant.contract import ScoredPoint
 from schemas.envelope import Event
+from schemas.ranking import INTENTS
 from schemas.searches import SearchRequest
 
 CURVE = CalibrationCurve(threshold=0.3, scale=0.2, intercept=0.0, slope=2.0)
@@ -100,3 +104,22 @@ def test_items_share_one_and_better_ones_have_more(scores: list[float]) -> None:
 def test_a_hit_that_is_one_temperature_behind_is_1_over_e_times_as_likely() -> None:
     first, second = item_likelihoods([("a", 0.5 + ITEM_TEMPERATURE), ("b", 0.5)]).values()
     assert first / second == pytest.approx(np.e)
+
+
+def test_the_mean_score_is_that_of_the_nearest_items_under_the_metric_of_the_collection() -> None:
+    rng, parts = np.random.default_rng(0), LookParts(4, 2)
+    looks = {
+        f"p{n}": parts.normalise(rng.normal(size=9).astype(np.float32)) for n in range(COVERAGE_NEIGHBOURS + 3)
+    }
+    query = parts.normalise(rng.normal(size=9).astype(np.float32))
+    weighted = parts.apply_weights(query, INTENTS["similar"])
+    voters = sorted((hit(id, float(weighted @ look)) for id, look in looks.items()), key=lambda point: -point.score)
+    nearest = voters[:COVERAGE_NEIGHBOURS]
+    plain = mean_score(query, voters, {}, parts, DEFAULT_METRIC)
+    assert plain == pytest.approx(np.mean([point.score for point in nearest]))
+    metric = Metric(np.diag([1, 0, 0, 2]).astype(np.float32), colour_factor=0.5)
+    rows = np.stack([looks[point.id] for point in nearest])
+    expected = parts.adapted_scores(query, rows, metric.adapt_weights(INTENTS["similar"]), metric).mean()
+    assert mean_score(query, voters, looks, parts, metric) == pytest.approx(float(expected))
+    assert mean_score(query, voters, {}, parts, metric) is None, "no look was found"
+    assert mean_score(query, [], looks, parts, DEFAULT_METRIC) is None

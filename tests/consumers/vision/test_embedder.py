@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from infra.images.decode import DecodeLimits, decode
 from schemas.failures import Code, Rejected
 from schemas.ranking import INTENTS, Weights
 from schemas.searches import Crop
+from tests.consumers.framed_catalogue import TwoViewEncoder, framed_photo
 from tests.consumers.vision.packages import package
 
 Encode = Callable[..., bytes]
@@ -124,10 +126,27 @@ def test_the_encoder_is_shown_a_photo_twice_and_a_studio_picture_once(
     noise = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
     encoder = RecordingEncoder()
     ImageEmbedder(encoder, colours, DecodeLimits(), pool).embed([encode(Image.fromarray(noise)), red])
-    photo, studio = encoder.inputs
+    photo, studio, _ = encoder.inputs
     assert (photo.studio, len(photo.views)) == (False, 2)
     assert (studio.studio, len(studio.views)) == (True, 1)
     assert np.array_equal(photo.views[0], encoder.prepare(Image.fromarray(noise), (0, 0, 200, 100)))
+
+
+def test_a_photo_has_an_object_part_of_its_whole_view_alone_and_a_studio_picture_has_none(
+    pool: ThreadPoolExecutor, colours: ColourExtractor, red: bytes
+) -> None:
+    encoder = TwoViewEncoder()
+    embedder = ImageEmbedder(encoder, colours, DecodeLimits(), pool)
+    studio, photo = embedder.embed([red, framed_photo(1)])
+    assert isinstance(studio, Look)
+    assert isinstance(photo, Look)
+    assert studio.whole_view is None
+    assert photo.whole_view is not None
+    with Image.open(BytesIO(framed_photo(1))) as image:
+        pixels = encoder.prepare(image, (0, 0, *image.size))
+    [whole] = encoder.run([EncoderInput((pixels,), studio=False)])
+    assert np.allclose(photo.whole_view, whole[: encoder.object_size], atol=1e-6)
+    assert not np.allclose(photo.whole_view, photo.vector[: encoder.object_size], atol=1e-2)
 
 
 def test_the_views_of_a_crop_lie_within_it(
@@ -148,7 +167,7 @@ def test_the_views_of_a_crop_lie_within_it(
             50 + 50 * MIDDLE_SIDE_SHARE,
         ]
     )
-    [photo] = encoder.inputs
+    photo, _ = encoder.inputs
     assert np.array_equal(photo.views[0], encoder.prepare(Image.fromarray(noise[:, 100:]), (0, 0, 100, 100)))
 
 

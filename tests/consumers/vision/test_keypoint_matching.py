@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from consumers.vision.keypoint_matching import agreement
-from consumers.vision.keypoints import NO_KEYPOINTS, Keypoints, find_keypoints
+from consumers.vision.keypoints import NO_KEYPOINTS, STORED_KEYPOINTS, Keypoints, find_keypoints
 from tests.consumers.vision.packages import package, photo
 
 MANY, FEW = 30, 12
@@ -14,14 +14,14 @@ MANY, FEW = 30, 12
 @pytest.mark.parametrize("seed", range(6))
 def test_a_turned_smaller_and_darker_photo_agrees_with_its_package_and_no_other(seed: int) -> None:
     query = find_keypoints(photo(package(seed), seed))
-    assert len(agreement(query, find_keypoints(package(seed)))) >= MANY
-    assert len(agreement(query, find_keypoints(package(seed + 100)))) < FEW
+    assert len(agreement(query, find_keypoints(package(seed), STORED_KEYPOINTS))) >= MANY
+    assert len(agreement(query, find_keypoints(package(seed + 100), STORED_KEYPOINTS))) < FEW
 
 
 def test_points_that_agree_lie_in_the_same_place_of_the_package() -> None:
     image = package(3)
     half = image.resize((image.width // 2 * 2, image.height // 2 * 2)).crop((0, 0, image.width // 2, image.height))
-    matches = agreement(find_keypoints(half), find_keypoints(image))
+    matches = agreement(find_keypoints(half), find_keypoints(image, STORED_KEYPOINTS))
     assert len(matches) >= FEW
     assert np.median(np.abs(matches[:, 0] / 2 - matches[:, 2])) < 0.02
     assert np.median(np.abs(matches[:, 1] - matches[:, 3])) < 0.02

@@ -13,6 +13,7 @@ from consumers.vision.keypoints import (
     NO_KEYPOINTS,
     POSITION_STEPS,
     QUERY_KEYPOINTS,
+    QUERY_SHORT_SIDE,
     SHORT_SIDE,
     STORED_KEYPOINTS,
     Keypoints,
@@ -25,13 +26,18 @@ MAX_BYTES = 4_096
 
 
 def test_a_package_has_as_many_keypoints_as_are_stored_in_less_than_four_kilobytes() -> None:
-    found = find_keypoints(package(1))
-    assert STORED_KEYPOINTS < len(found) <= QUERY_KEYPOINTS
-    assert len(unpack_keypoints(found.pack(STORED_KEYPOINTS))) == STORED_KEYPOINTS
-    assert len(base64.b64encode(found.pack(STORED_KEYPOINTS))) <= MAX_BYTES
+    found = find_keypoints(package(1), STORED_KEYPOINTS)
+    assert len(unpack_keypoints(found.pack())) == STORED_KEYPOINTS
+    assert len(base64.b64encode(found.pack())) <= MAX_BYTES
     assert found.codes.shape == (len(found), CODE_BYTES)
     assert np.all((found.positions >= 0) & (found.positions <= 1))
     assert min(found.width, found.height) == SHORT_SIDE
+
+
+def test_a_query_has_more_keypoints_than_are_stored_and_is_examined_at_a_smaller_side() -> None:
+    found = find_keypoints(package(1))
+    assert STORED_KEYPOINTS < len(found) <= QUERY_KEYPOINTS
+    assert min(found.width, found.height) == QUERY_SHORT_SIDE
 
 
 @pytest.mark.parametrize("size", [(16, 16), (40, 3000), (3000, 40), (500, 500)])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 from transformers import AutoModel, BertConfig, BertModel, ViTConfig, ViTImageProcessorPil, ViTModel
 
 from consumers.vision.embedder import Encoder, EncoderInput
@@ -83,6 +84,20 @@ def test_two_views_are_their_mean(fast: Backbone) -> None:
     whole, middle = (fast.prepare(probe(), box) for box in ((0, 0, 320, 240), (48, 36, 272, 204)))
     one, other, both = fast.features([(whole,), (middle,), (whole, middle)])
     assert torch.allclose(both, (one + other) / 2, atol=1e-5)
+
+
+def test_a_view_that_pictures_share_is_computed_once(fast: Backbone) -> None:
+    whole, middle = (fast.prepare(probe(), box) for box in ((0, 0, 320, 240), (48, 36, 272, 204)))
+    views = list[int]()
+
+    def count(pixels: Tensor) -> Tensor:
+        views.append(len(pixels))
+        return fast.network(pixels)
+
+    both, one = replace(fast, network=count).features([(whole, middle), (whole,)])
+    assert sum(views) == 2
+    assert torch.allclose(both, fast.features([(whole, middle)])[0], atol=1e-5)
+    assert torch.allclose(one, fast.features([(whole,)])[0], atol=1e-5)
 
 
 def test_the_network_knows_an_orange(network: EfficientNetLite) -> None:
