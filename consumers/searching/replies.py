@@ -16,6 +16,7 @@ from schemas.ranking import Weights
 from schemas.results import Hit, Likely, QueryLook, SearchResult, SearchTimes, Swatch
 from schemas.searches import SearchRequest
 from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
+from schemas.words import UnderstoodWord
 
 UNKNOWN_REQUEST_ID = "unknown"
 """Request id in the reply to a record whose request id cannot be read."""
@@ -52,6 +53,8 @@ class SearchFindings:
     relaxed_filters: Filters = field(default_factory=Filters)
     weights: Weights | None = None
     """The weights that were used."""
+    understood: tuple[UnderstoodWord, ...] = ()
+    """How each word of the request's text was understood."""
 
 
 class Requester(Protocol):
@@ -106,11 +109,12 @@ class ReplyPublisher:
             coverage=findings.coverage,
             crop=request.crop,
             palette=findings.palette,
+            understood=findings.understood,
             added=_none_if_empty(findings.inferred_filters),
             relaxed=_none_if_empty(findings.relaxed_filters),
             threshold=findings.threshold,
             message=None if findings.hits else _no_match_message(findings, request),
-            weights=findings.weights or request.weighting(),
+            weights=(findings.weights or request.weighting()) if request.has_look else None,
             look=findings.look,
             as_of=self.as_of,
             encoder=self._encoder,
@@ -205,6 +209,11 @@ def _no_match_message(findings: SearchFindings, request: SearchRequest) -> str:
         return (
             f"no item reaches `min_confidence`: the nearest one has a confidence of {confidence:.2f}; "
             f"lower `min_confidence`, which is {request.min_confidence:.2f}, to see it"
+        )
+    if findings.understood and all(word.kind == "unknown" for word in findings.understood):
+        words = ", ".join(f"`{word.text}`" for word in findings.understood)[:200]
+        return (
+            f"no word of the text is known here ({words}): use words of the titles, categories, brands or colours"
         )
     if score is None or findings.threshold is None:
         return "nothing in the index satisfies the search"
