@@ -16,11 +16,11 @@ from producers.cli_options import (
     FacetsOptions,
     FeedOptions,
     OutcomeOptions,
-    SearchOptions,
     SocialOptions,
 )
 from producers.debezium.commands import app as debezium
 from producers.image_sync.commands import app as pictures
+from producers.search_options import SearchOptions
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -95,7 +95,7 @@ def delete(options: DeleteOptions) -> None:
 @app.command("search")
 @command_options(SearchOptions)
 def search(options: SearchOptions) -> None:
-    """Find items that look like a picture, or like an item that is indexed already."""
+    """Find items that look like a picture or like an indexed item, or that words describe."""
     from infra.config.settings import read_settings
     from schemas.envelope import to_bytes
 
@@ -108,7 +108,8 @@ def search(options: SearchOptions) -> None:
     if options.sheet is not None:
         from producers.search_pictures import write_sheet
 
-        write_sheet(options.sheet, " + ".join(options.query), request, result)
+        caption = " + ".join([*(options.query or []), *([options.text] if options.text else [])])
+        write_sheet(options.sheet, caption, request, result)
     if options.show_matches is not None:
         from producers.search_pictures import write_matches
 
@@ -179,7 +180,10 @@ def _request(options: SearchOptions) -> "SearchRequest":
     from producers.search_output import make_request, query_of
 
     return make_request(
-        **query_of(options.query),
+        **query_of(options.query or []),
+        text=options.text,
+        ignore_words=tuple(options.ignore_word or []),
+        plain_words=tuple(options.plain_word or []),
         unlike=tuple(options.unlike or []),
         tenant=options.tenant,
         crop=None if options.crop is None else parse_crop(options.crop),

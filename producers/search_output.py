@@ -22,6 +22,7 @@ from schemas.failures import Rejected
 from schemas.items import ImageRef, InlineImage, S3Image, UrlImage
 from schemas.results import LOW_COVERAGE, Hit, SearchResult, SearchTimes
 from schemas.searches import SearchRequest
+from schemas.words import UnderstoodWord
 
 ITEM = "item:"
 PARTS = ("object", "style", "colour", "boost", "points")
@@ -106,6 +107,8 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
     """Print the result: a table of hits, added or relaxed filters, an error message if any, and the times."""
     if result.hits:
         console.print(_table(result))
+    for line in describe_words(result.understood):
+        console.print(printable(line), markup=False, soft_wrap=True)
     if result.categories:
         console.print(printable(f"looks like {_category_list(result)}"), markup=False, soft_wrap=True)
     if result.hits and result.coverage is not None and result.coverage < LOW_COVERAGE:
@@ -127,6 +130,25 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
         console.print(printable(f"{result.status}{message}"), markup=False, soft_wrap=True)
     count = format_count(len(result.hits), "hit", "hits") + (", and more" if result.more else "")
     console.print(f"{count} in {seconds * 1000:.0f} ms ({_times(result.times)})", soft_wrap=True)
+
+
+def describe_words(words: Sequence[UnderstoodWord]) -> list[str]:
+    """Return lines that say how each word of a text was understood, and which were not."""
+    effective = [word for word in words if word.kind != "unknown" and not word.dropped]
+    lines = [f"understood {', '.join(map(_describe_word, effective))}"] if effective else []
+    dropped = [_describe_word(word) for word in words if word.reason == "too_few_hits"]
+    lines += [f"nothing would be left, so not filtered by {', '.join(dropped)}"] if dropped else []
+    unknown = [word.text for word in words if word.kind == "unknown" and word.reason is None]
+    lines += [f"not understood: {', '.join(unknown)}"] if unknown else []
+    unindexed = ", ".join(word.text for word in words if word.reason == "not_indexed")
+    remedy = "some items were indexed before searches by words, and `lookstream reindex` gives them theirs"
+    return lines + ([f"not found: {unindexed}; {remedy}"] if unindexed else [])
+
+
+def _describe_word(word: UnderstoodWord) -> str:
+    value = ", ".join(word.values[:3]) + (", ..." if len(word.values) > 3 else "")
+    corrected = f", read as {word.corrected}" if word.corrected else ""
+    return f"{'not ' if word.negated else ''}{word.text} ({word.kind} {value}{corrected})"
 
 
 def show_counts(result: FacetsResult) -> None:

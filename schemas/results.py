@@ -14,6 +14,7 @@ from schemas.model import Model
 from schemas.moments import Moment
 from schemas.ranking import Weights
 from schemas.searches import Crop, RequestId
+from schemas.words import MOST_WORDS, UnderstoodWord
 
 LOW_COVERAGE = 0.35
 """Coverage below which a result is flagged. Of photos whose kind was removed from the index, .69 (groceries) and
@@ -66,6 +67,7 @@ class Explained(Model):
     likely_category: float = Field(0, ge=0, description="Boost for the predicted category of the query")
     likely_colour: float = Field(0, ge=0, description="Boost for the main colour of the query")
     geometry: float = Field(0, ge=0, description="Boost for keypoints that agree with those of the query")
+    words: float = Field(0, ge=0, description="Boost for words of the text, and for facts of the query's item")
     matches: tuple[KeypointMatch, ...] | None = Field(
         None, max_length=166, description="Keypoints that agree with those of the query; missing if not compared"
     )
@@ -76,13 +78,16 @@ class Hit(Model):
 
     item_id: ItemId
     tenant: Tenant
-    score: float = Field(description="Weighted cosine similarity of the best matching picture, -1 to 1")
+    score: float = Field(
+        description="Weighted cosine similarity of the best matching picture, -1 to 1; of a search by words alone "
+        "how well the words match, 0 to 1"
+    )
     confidence: float = Field(
         0,
         ge=0,
         le=1,
         description="How likely the hit is of the query's category, 0 to 1: of hits with 0.8, four in five are; "
-        "0 below the result's `threshold`",
+        "0 below the result's `threshold`. Of a search by words alone, 0.98 if they filter, else the score",
     )
     same_item: float | None = Field(
         None,
@@ -174,6 +179,9 @@ class SearchResult(Model):
     crop: Crop | None = Field(None, description="Part of the picture that was searched by, if it was cropped")
     palette: tuple[Swatch, ...] = Field(
         (), max_length=5, description="Swatches of the query picture, largest first"
+    )
+    understood: tuple[UnderstoodWord, ...] = Field(
+        (), max_length=MOST_WORDS, description="How each word of `text` was understood, in their order"
     )
     added: Filters | None = Field(None, description="Filters that query understanding added")
     relaxed: Filters | None = Field(

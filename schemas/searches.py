@@ -1,4 +1,4 @@
-"""Search requests: find items that look like a picture or like an indexed item."""
+"""Search requests: find items that look like a picture or like an indexed item, or that words describe."""
 
 from typing import Annotated, Literal, Self
 
@@ -10,6 +10,7 @@ from schemas.items import ImageRef, ItemId, Tenant
 from schemas.model import KEEP_WHITESPACE, LenientModel, Model, NullElements
 from schemas.moderation import Labels
 from schemas.ranking import INTENTS, Boosts, Intent, Weights
+from schemas.words import LONGEST_TEXT, MOST_WORDS, WordText
 
 Collapse = Literal["item", "duplicates", "brand", "creator"]
 MOST_IMAGES = 8
@@ -41,14 +42,16 @@ class Crop(Model):
 
 
 class SearchRequest(LenientModel):
-    """Find items that look like a picture or like an indexed item."""
+    """Find items that look like a picture or like an indexed item, or that words describe."""
 
     schema_: Literal["search.request/1"] = Field(
         "search.request/1", alias="schema", description="Name and version of this event"
     )
     request_id: RequestId
     tenant: Tenant = "default"
-    image: ImageRef | None = Field(None, description="Picture to search by; alternatives are `item_id` and `like`")
+    image: ImageRef | None = Field(
+        None, description="Picture to search by; alternatives are `item_id`, `like` and `text`"
+    )
     more_images: tuple[ImageRef, ...] = Field(
         (),
         max_length=MOST_IMAGES - 1,
@@ -60,6 +63,22 @@ class SearchRequest(LenientModel):
     )
     unlike: tuple[ItemId, ...] = Field(
         (), max_length=10, description="Ids of indexed items that hits should not resemble"
+    )
+    text: str | None = Field(
+        None,
+        min_length=1,
+        max_length=LONGEST_TEXT,
+        description="Words that describe what to find, alone or beside a picture or an item: colours, categories, "
+        "brands, attributes, price bounds, negations, and words of titles and tags. `understood` of the result "
+        "tells what became of each",
+    )
+    ignore_words: tuple[WordText, ...] = Field(
+        (), max_length=MOST_WORDS, description="Words of `text` to leave out, as in `understood`"
+    )
+    plain_words: tuple[WordText, ...] = Field(
+        (),
+        max_length=MOST_WORDS,
+        description="Words of `text`, as in `understood`, that are only matched to titles, tags and attributes",
     )
     crop: Crop | None = Field(None, description="Part of `image` to search by")
     intent: Intent = Field("similar", description="Preset of the weights: exact, similar, style or colour")
@@ -136,8 +155,10 @@ class SearchRequest(LenientModel):
             raise ValueError(
                 "send either `image` or `item_id`, not both: items that hits should resemble too are `like`"
             )
-        if self.image is None and self.item_id is None and not self.like:
-            raise ValueError("there is nothing to search by: send `image`, `item_id` or `like`")
+        if not self.has_look and self.text is None:
+            raise ValueError("there is nothing to search by: send `image`, `item_id`, `like` or `text`")
+        if not self.has_look and (self.look or self.is_rearranged or self.unlike):
+            raise ValueError("`look`, `unlike`, `diversity` and `boosts` need `image`, `item_id` or `like`")
         if self.crop is not None and self.image is None:
             raise ValueError("`crop` needs `image`: the picture of an indexed item cannot be cropped")
         if self.more_images and self.image is None:
@@ -159,6 +180,11 @@ class SearchRequest(LenientModel):
                 f"with `diversity` or `boosts`, `offset` + `top_k` is at most {REARRANGED}: lower one of them"
             )
         return self
+
+    @property
+    def has_look(self) -> bool:
+        """Whether the request has a picture or an item whose look hits should resemble; else it has words alone."""
+        return self.image is not None or self.item_id is not None or bool(self.like)
 
     @property
     def is_rearranged(self) -> bool:

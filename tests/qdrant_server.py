@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from infra.config.qdrant import QdrantSettings
 from infra.qdrant.server.nodes import Cluster, Node, reach_cluster
@@ -78,9 +78,21 @@ def remove_collections() -> None:
             _call("DELETE", f"/collections/{one['name']}")
 
 
+class MemoryClient(QdrantClient):
+    """qdrant-client's own engine. It ranks texts by the statistics of all points, not of a tenant's alone."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+
+    def query_points_groups(self, *arguments: Any, **options: Any) -> models.GroupsResult:
+        if (params := options.get("search_params")) is not None:
+            options["search_params"] = params.model_copy(update={"idf": None})
+        return super().query_points_groups(*arguments, **options)
+
+
 def in_memory(client: QdrantClient | None = None) -> Cluster:
     """A cluster of one node: qdrant-client's own engine in this process."""
-    return Cluster([Node(client or QdrantClient(":memory:"), "memory:")])
+    return Cluster([Node(client or MemoryClient(), "memory:")])
 
 
 def own_settings() -> QdrantSettings:

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import structlog
 
 from consumers.embedding.moderation import MODERATOR_KEY, MODERATOR_LABELS_KEY
+from consumers.points.terms import item_terms
 from infra.qdrant.conditions import DEAD, LIVE
 from infra.qdrant.contract import Payload, ScoredPoint
+from infra.qdrant.payload_indexes import WORDS
 from infra.qdrant.point_ids import IMAGE_REFERENCE, image_number
 from schemas.failures import Code, TryLater
 from schemas.items import ImageRef, InlineImage, ItemFacts, revision_at
@@ -33,8 +35,8 @@ PATCHED_KEYS = {fact: f"{fact}_revision" for fact in FACTS}
 """The payload key with the revision of the patch that set a fact; facts of the upsert have no such key."""
 PROVENANCE_KEYS = ("base", "digest", "state", "blocked", "blocked_revision", *PATCHED_KEYS.values())
 """The payload keys that identify the events from which the state in a point results."""
-STATE_KEYS = ("revision", *PROVENANCE_KEYS, *FACT_KEYS)
-"""The payload keys that hold the ItemState; all points of an item have them."""
+STATE_KEYS = ("revision", *PROVENANCE_KEYS, *FACT_KEYS, WORDS)
+"""The payload keys that hold the ItemState, and the words of its facts; all points of an item have them."""
 DUPLICATE_GROUP = "duplicate_group"
 """The payload key with the id of an item's duplicate group: items whose main pictures are duplicates share it."""
 NOTIFIED_WATCHES = "told"
@@ -86,6 +88,8 @@ class ItemState:
         state = {"revision": self.revision, "base": self.base, "digest": self.digest}
         state |= {"blocked": list(self.blocked), "blocked_revision": self.blocked_revision} if self.blocked else {}
         state |= {PATCHED_KEYS[fact]: revision for fact, revision in self.patched.items()}
+        words = item_terms(self.facts) if self.live else ""
+        state |= {WORDS: words} if words else {}
         return {**state, "state": LIVE if self.live else DEAD, **self.facts}
 
 

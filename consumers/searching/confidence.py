@@ -38,11 +38,14 @@ def category_confidences(
     without a given category and for searches by style, it is the share of correct hits with such a score. `boosts`
     are those of categories that the collection's metric gives, `reliability` is that of neighbours.
     """
+    if search.names("category"):  # the index has found nothing else
+        return np.full(len(points), CERTAINTY, np.float32)
     scores = np.array([point.score for point in points], np.float64)
     # The curve, too, is learned from points that the head was trained on.
     confidences = curve.confidence(scores) * (reliability if search.compares_kinds else 1.0)
     # Under the collection's metric, and only there, a search's own hits are better voters than those by the look.
-    own_vote = search.is_adapted and search.request.is_unfiltered and not search.inferred_intent.filter_fields
+    is_unfiltered = search.request.is_unfiltered and not search.word_conditions
+    own_vote = search.is_adapted and is_unfiltered and not search.inferred_intent.filter_fields
     category_vote = vote(_by_boosted_score(points, boosts), reliability) if own_vote else search.vote
     if category_vote is None or category_vote.voters < MIN_VOTERS or not _is_judged_by_vote(search):
         return confidences

@@ -8,9 +8,11 @@ from datetime import datetime
 from consumers.scoring.category_vote import CategoryVote
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.scoring.verification import NO_VERIFICATION, Verification
+from consumers.searching.words.meanings import NO_WORDS, ParsedText
 from consumers.vision.embedder import Look
 from consumers.vision.keypoints import Keypoints
 from infra.array_types import Floats
+from infra.qdrant.conditions import Condition
 from infra.qdrant.contract import Payload
 from schemas.envelope import Event
 from schemas.failures import Failure
@@ -18,6 +20,7 @@ from schemas.filters import ColourName, Filters
 from schemas.ranking import Intent, Weights
 from schemas.results import Likely, QueryLook, Swatch
 from schemas.searches import REARRANGED, SearchRequest
+from schemas.words import WordKind
 
 KINDS: tuple[Intent, ...] = ("exact", "similar")
 """Intents that compare kinds of things, which is what a collection fits its metric to."""
@@ -110,6 +113,8 @@ class QueryState:
     """Keypoints of the first picture, if they were looked for."""
     verification: Verification = NO_VERIFICATION
     """Whether the collection verifies hits."""
+    words: ParsedText = NO_WORDS
+    """What the text of the request means."""
     failure: Failure | None = None
 
     @property
@@ -120,6 +125,11 @@ class QueryState:
     @property
     def is_rearranged(self) -> bool:
         """Whether the hits are ordered by more than the scores of the index."""
+        return self.is_boosted or (bool(self.words.preferences) and self._is_in_range)
+
+    @property
+    def is_boosted(self) -> bool:
+        """Whether the hits are ordered by boosts, variety or a metric of the collection."""
         has_boosts = bool(self.inferred_intent.boost_fields) and self._is_in_range
         has_boosts = has_boosts or (self.metric.category_weight > 0 and self._is_in_range)
         return self.request.is_rearranged or has_boosts or self.is_adapted
@@ -133,7 +143,7 @@ class QueryState:
     def weights(self) -> Weights:
         """The weights of the request, or those of its intent as they suit the collection and the picture."""
         weights = self.request.weights or self.metric.adapt_weights(self.request.weighting())
-        if self.compares_kinds and self._is_monochrome:
+        if self.compares_kinds and (self._is_monochrome or self.names("colour")):
             return weights.model_copy(update={"colour": 0.0})
         return weights
 
@@ -141,6 +151,15 @@ class QueryState:
     def _is_monochrome(self) -> bool:
         """Whether the picture has no colour at all, so that it says nothing of the colours of the thing."""
         return bool(self.palette) and all(math.hypot(*swatch.lab[1:]) < MAX_GREY_CHROMA for swatch in self.palette)
+
+    @property
+    def word_conditions(self) -> tuple[Condition, ...]:
+        """The conditions of hits that the text of the request has."""
+        return self.words.conditions if self.words.meanings else ()
+
+    def names(self, kind: WordKind) -> bool:
+        """Return whether the text of the request names something of this kind that hits must have."""
+        return bool(self.words.meanings) and self.words.names(kind)
 
     @property
     def likely_categories(self) -> tuple[Likely, ...]:
@@ -186,6 +205,10 @@ class QueryState:
     def set_verification(self, verification: Verification) -> None:
         """Set whether the collection verifies hits."""
         self.verification = verification
+
+    def set_words(self, words: ParsedText) -> None:
+        """Set what the text of the request means."""
+        self.words = words
 
     def set_vote(self, vote: CategoryVote, coverage: float | None) -> None:
         """Set the vote on the category of the query, and the coverage."""

@@ -63,7 +63,7 @@ class QueryVectors:
         timer.record_fetching()
         self._embed(images, timer)
         for search in searches:
-            if search.failure is None:
+            if search.failure is None and search.request.has_look:
                 looks = [image.look for image in images if image.search is search and image.look]
                 self._set_look(search, looks, item_vectors)
         timer.record_embedding([])

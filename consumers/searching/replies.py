@@ -16,6 +16,7 @@ from schemas.ranking import Weights
 from schemas.results import Hit, Likely, QueryLook, SearchResult, SearchTimes, Swatch
 from schemas.searches import SearchRequest
 from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
+from schemas.words import UnderstoodWord
 
 UNKNOWN_REQUEST_ID = "unknown"
 """Request id in the reply to a record whose request id cannot be read."""
@@ -54,6 +55,8 @@ class SearchFindings:
     """The weights that were used."""
     metric: str | None = None
     """How looks were compared, in words, if the request asks for it."""
+    understood: tuple[UnderstoodWord, ...] = ()
+    """How each word of the request's text was understood."""
 
 
 class Requester(Protocol):
@@ -108,11 +111,12 @@ class ReplyPublisher:
             coverage=findings.coverage,
             crop=request.crop,
             palette=findings.palette,
+            understood=findings.understood,
             added=_none_if_empty(findings.inferred_filters),
             relaxed=_none_if_empty(findings.relaxed_filters),
             threshold=findings.threshold,
             message=None if findings.hits else _no_match_message(findings, request),
-            weights=findings.weights or request.weighting(),
+            weights=(findings.weights or request.weighting()) if request.has_look else None,
             metric=findings.metric,
             look=findings.look,
             as_of=self.as_of,
@@ -208,6 +212,11 @@ def _no_match_message(findings: SearchFindings, request: SearchRequest) -> str:
         return (
             f"no item reaches `min_confidence`: the nearest one has a confidence of {confidence:.2f}; "
             f"lower `min_confidence`, which is {request.min_confidence:.2f}, to see it"
+        )
+    if findings.understood and all(word.kind == "unknown" for word in findings.understood):
+        words = ", ".join(f"`{word.text}`" for word in findings.understood)[:200]
+        return (
+            f"no word of the text is known here ({words}): use words of the titles, categories, brands or colours"
         )
     if score is None or findings.threshold is None:
         return "nothing in the index satisfies the search"

@@ -22,6 +22,8 @@ from schemas.results import KeypointMatch
 from schemas.searches import REARRANGED, SearchRequest
 
 DAY_US = 86_400_000_000
+PREFERRED = 40
+"""Hits that are reordered by the facts of the query's item alone: each takes time to read."""
 NO_BOOSTS = Boosts()
 NO_CATEGORIES: Mapping[str, float] = MappingProxyType({})
 
@@ -36,11 +38,13 @@ class BoostTerms:
     likely_category: float = 0.0
     likely_colour: float = 0.0
     geometry: float = 0.0
+    words: float = 0.0
 
     @property
     def total(self) -> float:
         """Sum of all terms."""
-        return self.recency + self.in_stock + self.price + self.likely_category + self.likely_colour + self.geometry
+        likely = self.likely_category + self.likely_colour
+        return self.recency + self.in_stock + self.price + likely + self.geometry + self.words
 
 
 def compute_boosts(
@@ -181,7 +185,10 @@ class PageRanker:
         part = self._parts.object(search.query_vector)
         categories = search.metric.category_boosts(part) if search.is_rearranged else {}
         boosts = search.request.boosts
-        return {point.id: compute_boosts(point.payload, boosts, now, intent, categories) for point in candidates}
+        terms = {point.id: compute_boosts(point.payload, boosts, now, intent, categories) for point in candidates}
+        if not search.words.preferences:
+            return terms
+        return {each.id: replace(terms[each.id], words=search.words.boost(each.payload)) for each in candidates}
 
     def _similarity(self, search: QueryState, looks: Floats) -> Floats:
         """Return float32 [n, n]: the score of hit j with hit i as the query."""
@@ -190,9 +197,10 @@ class PageRanker:
 
 def candidate_grouping(search: QueryState) -> Grouping:
     """Return the grouping for the index search; without a field if hits are rearranged and collapsed later."""
-    if search.is_rearranged:
-        return Grouping(REARRANGED)
     grouping = page_grouping(search.request)
+    if search.is_rearranged:
+        is_small = not search.is_boosted and grouping.count <= PREFERRED
+        return Grouping(PREFERRED if is_small else REARRANGED)
     return replace(grouping, count=max(grouping.count, VERIFIED_HITS + 1)) if search.is_verified else grouping
 
 

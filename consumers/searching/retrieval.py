@@ -23,6 +23,7 @@ from consumers.searching.replies import SearchFindings
 from consumers.searching.reranking import PageRanker, ResultPage, candidate_grouping, rescore
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
+from infra.qdrant.payload_indexes import WORDS
 from schemas.results import Explained, Hit
 
 SMALL_PART_HNSW_EF, HNSW_EF = 512, 128
@@ -148,7 +149,7 @@ class Retriever:
         candidates = [
             point
             for point in points
-            if (not request.strict or point.score >= curve.threshold)
+            if (not request.strict or search.word_conditions or point.score >= curve.threshold)
             and confidences[point.id] >= request.min_confidence
         ]
         page = self._ranker.rank(search, candidates, looks, now)
@@ -223,13 +224,15 @@ class Retriever:
             excluded_ids=request.named_items,
             any_of=request.any_of,
             none_of=request.none_of,
-            extra_conditions=self._policy.visibility_conditions(restricted=request.restricted),
+            extra_conditions=(
+                *self._policy.visibility_conditions(restricted=request.restricted),
+                *search.word_conditions,
+            ),
             min_score=None if search.is_adapted else request.min_score,
             excluded_keys=(
-                NOTIFIED_WATCHES,
-                KEYPOINTS,
-                WHOLE_VIEW,
+                *(NOTIFIED_WATCHES, KEYPOINTS, WHOLE_VIEW),
                 *(() if request.thumbnails else ("thumbnail",)),
+                *(() if search.words.preferences else (WORDS,)),
             ),
             hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )
@@ -238,5 +241,5 @@ class Retriever:
 def _hits_can_vote(search: QueryState) -> bool:
     """Return whether the hits are the nearest of all items, so that those with a given category can vote."""
     request = search.request
-    plain = request.is_unfiltered and request.collapse == "item"
+    plain = request.is_unfiltered and request.collapse == "item" and not search.word_conditions
     return plain and request.top_k + request.offset >= VOTER_COUNT and search.weights == VOTE_WEIGHTS

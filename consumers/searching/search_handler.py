@@ -14,6 +14,7 @@ from consumers.searching.query_state import INDEX_FAILED, LAST_CHANCE_SECONDS, Q
 from consumers.searching.query_vectors import QueryVectors
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.retrieval import Retriever
+from consumers.searching.words.text_search import TextSearch
 from infra.qdrant.contract import EngineError, Index
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, TryLater, Unavailable
@@ -41,6 +42,7 @@ class SearchHandler:
     ) -> None:
         self._query_vectors = QueryVectors(pipeline, index, calibrator.parts)
         self._retriever = Retriever(index, calibrator, pipeline.policy)
+        self._text_search = TextSearch(index, self._retriever, pipeline.policy)
         self._calibrator = calibrator
         self._replies = replies
         self._batch_size = batch_size
@@ -147,7 +149,8 @@ class SearchHandler:
         return answers
 
     def _search(self, searches: Sequence[QueryState], timer: StageTimer, started: datetime) -> list[SendReply]:
-        results = self._retriever.retrieve(searches, started)
+        has_text = any(search.request.text is not None for search in searches)
+        results = (self._text_search if has_text else self._retriever).retrieve(searches, started)
         searched = timer.lap()
         steps = {"fetched": timer.fetched, "decoded": timer.decoded, "encoded": timer.encoded, "searched": searched}
         answers: list[SendReply] = []

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf
+from infra.qdrant.conditions import AnyOf, Below, Between, Condition, HasWord, NoneOf, NotAnyOf
 from infra.qdrant.contract import Payload
 
 
@@ -23,6 +23,8 @@ def holds(condition: Condition, payload: Payload) -> bool:
         case Below(field, limit):
             number = payload.get(field)
             return not isinstance(number, int | float) or number < limit
+        case HasWord(field, words):
+            return not set(str(payload.get(field, "")).split()).isdisjoint(words)
         case NoneOf(groups):
             return not any(satisfies_all(group, payload) for group in groups)
         case _:

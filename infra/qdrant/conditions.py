@@ -48,6 +48,14 @@ class Below:
 
 
 @dataclass(frozen=True)
+class HasWord:
+    """The text field has at least one of the words: whole words, in the form in which the field holds them."""
+
+    field: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class OneOf:
     """At least one group holds. A group holds when all of its conditions hold."""
 
@@ -64,7 +72,7 @@ class NoneOf:
 MAIN_PICTURE = Between(IMAGE_NUMBER, at_most=0)
 """Matches only the main picture of an item, one point per item, so counting matches counts items."""
 
-Condition = AnyOf | NotAnyOf | Between | Below | OneOf | NoneOf
+Condition = AnyOf | NotAnyOf | Between | Below | HasWord | OneOf | NoneOf
 
 
 def tenant_conditions(tenant: str) -> list[Condition]:

@@ -45,10 +45,7 @@ class EncoderDiffers(Exception):
 
 
 class EngineError(Exception):
-    """An engine call failed; the message contains the name and message of the engine's own error.
-
-    The engine is available, so retrying does not help. Callers treat this like any unexpected error.
-    """
+    """An engine call failed; the message has the engine's own error. The engine is there: a retry is no help."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +74,13 @@ class Patch:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """One search. Each part of `vector` is multiplied by its weight, so the dot product is the score."""
+    """One search. Each part of `vector` is multiplied by its weight, so the dot product is the score.
 
-    vector: Vector
+    Without a vector, `text` ranks by BM25 over the words of the plan's tenant (payload key `words`): hits have at
+    least one of its words. Without both, hits are the first points by id, with a score of 0.
+    """
+
+    vector: Vector | None
     tenant: str
     filters: Filters = field(default_factory=Filters)
     any_of: tuple[Filters, ...] = ()
@@ -89,19 +90,25 @@ class SearchPlan:
     limit: int = 10
     min_score: float | None = None
     hnsw_ef: int = 128
-    """`hnsw_ef`: size of the candidate list of the graph search."""
+    """Size of the candidate list of the graph search."""
     exact: bool = False
     """Compare with every point that passes the filters instead of searching the graph."""
     extra_conditions: tuple[Condition, ...] = ()
     """Additional conditions that hits must satisfy."""
     excluded_ids: tuple[str, ...] = ()
-    """Items to exclude from the hits. Unlike `filters.exclude_items` this is not a condition, because plans with
-    equal conditions share one pass over the unindexed points (64 plans, 10,000 such points: 1.3 ms a plan, not
-    6.2)."""
+    """Items to exclude. Not a condition as `filters.exclude_items` is, because plans with equal conditions share
+    one pass over the unindexed points (64 plans, 10,000 such points: 1.3 ms a plan, not 6.2)."""
     included_keys: tuple[str, ...] | None = None
     """Payload keys to return, in addition to `item_id`; None returns all keys."""
     excluded_keys: tuple[str, ...] = ()
     """Payload keys to leave out; `included_keys` takes precedence."""
+    text: str = ""
+    """Words in the form in which points hold them, separated by blanks; not used with a vector."""
+
+    @property
+    def is_by_text(self) -> bool:
+        """Whether hits are ranked by the words of the plan."""
+        return self.vector is None and bool(self.text)
 
     @property
     def payload_keys(self) -> list[str]:
@@ -230,11 +237,10 @@ def acorn_max_selectivity(plan: SearchPlan) -> float:
 def conditions(plan: SearchPlan | FacetPlan) -> list[Condition]:
     """Conditions that every hit of a plan must satisfy: live, of the plan's tenant, and passing each filter.
 
-    Search plans need no condition for live points: tombstones have no vector, so a search never returns them.
+    Plans with a vector need no condition for live points: tombstones have no vector, so a search never finds them.
     """
-    scope: list[Condition] = (
-        live_conditions(plan.tenant) if isinstance(plan, FacetPlan) else tenant_conditions(plan.tenant)
-    )
+    by_vector = isinstance(plan, SearchPlan) and plan.vector is not None
+    scope = tenant_conditions(plan.tenant) if by_vector else live_conditions(plan.tenant)
     required = scope + filter_conditions(plan.filters)
     if plan.any_of:
         required.append(OneOf(tuple(tuple(filter_conditions(filters)) for filters in plan.any_of)))

@@ -12,11 +12,15 @@ class PayloadIndex:
 
     Only keywords get extra links in the graph, because links for numbers make the build 3.9 times as long. A label
     is a keyword without links: `colours`, for example, is used for facets only, and filters use `shades` instead.
+    A text is split into words, by which searches rank (BM25).
     """
 
     name: str
-    kind: Literal["tenant", "keyword", "label", "float", "integer"]
+    kind: Literal["tenant", "keyword", "label", "float", "integer", "text"]
 
+
+WORDS = "words"
+"""Payload key with the words of an item's facts, separated by blanks (consumers/points/terms.py)."""
 
 FIELDS = (
     PayloadIndex("tenant", "tenant"),
@@ -36,6 +40,7 @@ FIELDS = (
     PayloadIndex("attribute_values", "keyword"),
     PayloadIndex("moderation", "keyword"),
     PayloadIndex("moderation_seen", "keyword"),
+    PayloadIndex(WORDS, "text"),
     PayloadIndex("in_stock", "keyword"),
     PayloadIndex("currency", "keyword"),
     PayloadIndex("price", "float"),

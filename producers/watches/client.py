@@ -36,9 +36,11 @@ class WatchClient:
         """Add a watch: every picture indexed from now on is compared with the look of the request.
 
         The search runs once, for the look and the present hits; its options for paging, grouping and order have no
-        effect on the watch. A watch of the same id is replaced. Raises WatchRefused, NoAnswer, and Unavailable
-        when Kafka is unavailable.
+        effect on the watch. A watch of the same id is replaced. Raises WatchRefused, also for a search with `text`,
+        NoAnswer, and Unavailable when Kafka is unavailable.
         """
+        if request.text is not None:
+            raise WatchRefused("a watch has no `text`: set `filters`")
         with SearchClient(self._kafka) as searches:
             result = searches.search(request.model_copy(update={"look": True}))
         if result.look is None or result.encoder is None:

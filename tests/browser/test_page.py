@@ -127,6 +127,42 @@ def test_a_price_range_and_what_the_picture_seems_to_be_are_filters(page: Page, 
     expect(page.locator("#palette button").first).to_have_attribute("aria-pressed", "true")
 
 
+def words(page: Page, text: str) -> None:
+    """Search by words, by the box of the page."""
+    page.locator("#words-text").fill(text)
+    page.keyboard.press("Enter")
+    wait_for_answer(page)
+
+
+def test_words_alone_find_items_and_each_can_be_undone_by_the_keyboard(page: Page, site: Site) -> None:
+    words(page, "blue mug xyzzy")
+    assert search_in_address(page) == "?q=blue+mug+xyzzy"
+    assert item_ids(page)
+    expect(page.locator(".query")).to_be_hidden()
+    chips = ["blue: colour \u00d7", "mug: category \u00d7", "xyzzy: not understood"]
+    expect(page.locator("#words li")).to_have_text(chips)
+    before = set(item_ids(page))
+    page.get_by_role("button", name="Leave this word out: blue").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**without=blue**")
+    wait_for_answer(page)
+    assert before < set(item_ids(page))
+    page.get_by_role("button", name="Use this word again: blue").click()
+    wait_for_answer(page)
+    assert set(item_ids(page)) == before
+    words(page, "qwxyzt")
+    expect(page.locator("#nothing")).to_contain_text("no word of the text is known here")
+
+
+def test_words_stand_beside_a_picture(page: Page, site: Site) -> None:
+    choose(page, site.photo(4))
+    words(page, "red")
+    expect(page.locator(".query")).to_be_visible()
+    expect(page.locator("#words li")).to_have_text(["red: colour \u00d7"])
+    red = site.system.search(site.photo(4), "--text", "red", "--top-k", "24")
+    assert item_ids(page) == [hit["item_id"] for hit in red["hits"]] != []
+
+
 def test_more_like_this_and_not_like_this_lead_on(page: Page, site: Site) -> None:
     choose(page, site.photo(9))
     show_nearest(page)
@@ -282,6 +318,13 @@ def nothing(page: Page, site: Site) -> None:
     expect(page.locator("#nothing")).to_be_visible()
 
 
+def by_words(page: Page, site: Site) -> None:
+    """Hits of words alone."""
+    start(page, site)
+    words(page, "blue mug under 20 xyzzy")
+    expect(cards(page).first).to_be_visible()
+
+
 def adding(page: Page, site: Site) -> None:
     """The dialog that adds an item."""
     start(page, site)
@@ -291,7 +334,7 @@ def adding(page: Page, site: Site) -> None:
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
-@pytest.mark.parametrize("step", [start, hits, crop, nothing, adding], ids=lambda step: step.__name__)
+@pytest.mark.parametrize("step", [start, hits, crop, nothing, by_words, adding], ids=lambda step: step.__name__)
 def test_the_page_is_accessible_and_looks_as_before(
     browser: Browser, site: Site, screenshots: Path | None, step: Step, phone: bool
 ) -> None:
@@ -321,4 +364,4 @@ def test_everything_can_be_reached_by_keyboard(page: Page, site: Site) -> None:
     for _ in range(160):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
-    assert {"crop-start", "strict", "narrow", "share", "add-open", "Why"} <= reached
+    assert {"words-text", "crop-start", "strict", "narrow", "share", "add-open", "Why"} <= reached

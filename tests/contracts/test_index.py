@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infra.qdrant.conditions import AnyOf
+from infra.qdrant.conditions import AnyOf, Condition, HasWord, NoneOf
 from infra.qdrant.contract import EncoderDiffers, Index, Patch, Point, ScoredPoint, SearchPlan
 from schemas.filters import Filters
 from schemas.items import MAX_IMAGES, revision_at
@@ -418,3 +418,86 @@ def test_points_of_the_same_bytes_are_found_whole_within_their_tenant(index: Ind
     assert found.keys() == {"aa"}
     assert (found["aa"].id, found["aa"].payload) == (first.id, first.payload)
     assert np.array_equal(np.asarray(found["aa"].vector), np.asarray(first.vector))
+
+
+# --- words ---
+
+
+def worded(tenant: str, item: str, words: str, n: int = 0) -> Point:
+    """A live point with these words."""
+    return point(tenant, item, n=n, words=words)
+
+
+def by_text(tenant: str, text: str, *conditions: Condition, limit: int = 10) -> SearchPlan:
+    """A search by words alone."""
+    return SearchPlan(None, tenant, text=text, extra_conditions=conditions, limit=limit)
+
+
+def names(hits: Sequence[ScoredPoint]) -> list[object]:
+    """The items of hits in their order."""
+    return [hit.payload["item_id"] for hit in hits]
+
+
+def test_points_are_ranked_by_the_words_that_they_have(index: Index, index_tenant: str) -> None:
+    texts = {"shirt": "navy casual shirt", "dress": "red dress", "jeans": "navy jeans with a long text about jeans"}
+    index.upsert([worded(index_tenant, item, words) for item, words in texts.items()])
+    [both, rare, none] = index.search([by_text(index_tenant, text) for text in ("navy shirt", "dress", "lamp")])
+    assert names(both) == ["shirt", "jeans"]
+    assert both[0].score > both[1].score > 0
+    assert names(rare) == ["dress"]
+    assert none == []
+
+
+def test_a_patch_changes_the_words_by_which_a_point_is_found(index: Index, index_tenant: str) -> None:
+    lamp = worded(index_tenant, "lamp", "desk lamp")
+    index.upsert([lamp])
+    index.patch([Patch(lamp.id, {"words": "floor lamp", "version": 2})])
+    assert [names(hits) for hits in index.search([by_text(index_tenant, word) for word in ("desk", "floor")])] == [
+        [],
+        ["lamp"],
+    ]
+
+
+def test_the_words_of_other_tenants_change_no_score(
+    index: Index, index_tenant: str, request: pytest.FixtureRequest
+) -> None:
+    if request.node.callspec.params["index"] == "memory":
+        pytest.skip("qdrant-client's engine in memory has no statistics of one tenant")
+    index.upsert([worded(index_tenant, name, words) for name, words in (("a", "red lamp"), ("b", "blue lamp"))])
+    [before] = index.search([by_text(index_tenant, "red lamp")])
+    index.upsert([worded(f"{index_tenant}x", str(number), "red thing") for number in range(20)])
+    [after] = index.search([by_text(index_tenant, "red lamp")])
+    assert names(after) == ["a", "b"]
+    assert [hit.score for hit in after] == pytest.approx([hit.score for hit in before])
+
+
+def test_a_deleted_item_is_not_found_by_its_words(index: Index, index_tenant: str) -> None:
+    lamps = [worded(index_tenant, name, words) for name, words in (("a", "red lamp"), ("b", "blue lamp"))]
+    index.upsert(lamps)
+    index.upsert([tombstone(lamps[0], 2)])
+    assert names(index.search([by_text(index_tenant, "red lamp")])[0]) == ["b"]
+
+
+def test_an_item_whose_pictures_all_have_the_word_is_one_hit(index: Index, index_tenant: str) -> None:
+    index.upsert([worded(index_tenant, "a", "lamp", n=n) for n in range(4)] + [worded(index_tenant, "b", "lamp")])
+    assert sorted(map(str, names(index.search([by_text(index_tenant, "lamp", limit=2)])[0]))) == ["a", "b"]
+
+
+def test_a_word_is_a_condition_and_its_absence_is_another(index: Index, index_tenant: str) -> None:
+    index.upsert([worded(index_tenant, "a", "striped mug"), worded(index_tenant, "b", "blue mug")])
+    index.upsert([point(index_tenant, "c", version=1)])
+    striped = HasWord("words", ("striped", "stripe"))
+    [has, has_not] = index.search(
+        [
+            replace(plan(index_tenant), extra_conditions=(striped,)),
+            replace(plan(index_tenant), extra_conditions=(NoneOf(((striped,),)),)),
+        ]
+    )
+    assert items(has) == {"a"}
+    assert items(has_not) == {"b", "c"}
+
+
+def test_without_a_vector_and_text_a_plan_lists_what_passes(index: Index, index_tenant: str) -> None:
+    index.upsert([point(index_tenant, name, category=name) for name in ("a", "b", "c")])
+    listing = SearchPlan(None, index_tenant, Filters(category=("a", "c")))
+    assert sorted(map(str, names(index.search([listing])[0]))) == ["a", "c"]

@@ -145,8 +145,10 @@ def admits(search_plan: SearchPlan | FacetPlan, facts: dict[str, Any]) -> bool:
 def expected(points: Sequence[Point], search_plan: SearchPlan) -> list[tuple[str, float]]:
     """Ids and scores by brute force: newest wins, best picture of each item, best first."""
     stored = {each.id: each for each in sorted(points, key=lambda each: version_of(each.payload))}
+    assert search_plan.vector is not None
+    vector = search_plan.vector
     scored = [
-        (str(each.payload["item"]), float(each.vector @ search_plan.vector), each.id)
+        (str(each.payload["item"]), float(np.dot(each.vector, vector)), each.id)
         for each in stored.values()
         if each.vector is not None and admits(search_plan, dict(each.payload))
     ]

@@ -24,6 +24,7 @@ from schemas.ranking import Boosts
 from schemas.results import Explained, Hit, KeypointMatch, Likely, SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
+from schemas.words import UnderstoodWord
 
 ROOT = Path(__file__).parents[2]
 RunQueryWorker = Callable[[Callable[[SearchRequest], list[SearchResult]]], AbstractContextManager[None]]
@@ -171,6 +172,36 @@ def test_what_is_asked_is_what_was_typed(here: Path, answer: RunQueryWorker, pic
         assert sheet.format == "PNG"
 
 
+def test_a_text_is_asked_and_how_it_was_understood_is_printed(here: Path, answer: RunQueryWorker) -> None:
+    requests: list[SearchRequest] = []
+    understood = (
+        UnderstoodWord(text="navy", kind="colour", field="colours", values=("navy",)),
+        UnderstoodWord(text="shrit", kind="category", field="category", values=("Shirts",), corrected="shirt"),
+        UnderstoodWord(text="silk", kind="word", values=("silk",), dropped=True, reason="too_few_hits"),
+        UnderstoodWord(text="xyzzy\x1b[2J", kind="unknown"),
+        UnderstoodWord(text="sailor", kind="unknown", reason="not_indexed"),
+        UnderstoodWord(text="stripes", kind="pattern", values=("striped",), negated=True),
+    )
+
+    def note(request: SearchRequest) -> list[SearchResult]:
+        requests.append(request)
+        return [result.model_copy(update={"understood": understood}) for result in hits_of(request)]
+
+    with answer(note):
+        found = run("search", "--text", "navy shrit", "--ignore-word", "silk", "--plain-word", "red")
+    assert found.exit_code == 0, found.output
+    [request] = requests
+    assert (request.text, request.ignore_words, request.plain_words) == ("navy shrit", ("silk",), ("red",))
+    for part in (
+        "understood navy (colour navy), shrit (category Shirts, read as shirt), not stripes (pattern striped)",
+        "nothing would be left, so not filtered by silk (word silk)",
+        "not understood: xyzzy",
+        "not found: sailor; some items were indexed before searches by words, and `lookstream reindex`",
+    ):
+        assert part in found.stdout
+    assert "\x1b[2J" not in found.stdout
+
+
 def test_pictures_items_filters_groups_and_boosts_are_asked_for_as_typed(
     here: Path, answer: RunQueryWorker, picture: bytes
 ) -> None:
@@ -272,6 +303,8 @@ def test_the_exit_code_says_whether_there_was_an_answer(
         ("search a.png --boost recency=1", "`recency`"),
         ("search a.png --boost price=0.1", "needs `near_price`"),
         ("search a.png --not size=7", "--not size=7"),
+        ("search", "send `image`, `item_id`, `like` or `text`"),
+        ("search --text red --diversity 0.5", "need `image`, `item_id` or `like`"),
         ("search item:7 --unlike 7", "an item of `unlike` cannot be in `like`"),
         ("search a.png --offset 95 --diversity 0.5", "`offset` + `top_k` is at most 100"),
         ("search a.png --group-size 2", "`group_size` needs `collapse`"),

@@ -27,6 +27,9 @@ def ask(**fields: Any) -> SearchRequest:
         {"item_id": "a", "offset": 900, "top_k": 100},
         {"item_id": "a", "offset": 90, "top_k": 10, "diversity": 0.5, "boosts": NEAR},
         {"item_id": "a", "collapse": "brand", "group_size": 3},
+        {"text": "red shoes"},
+        {"text": "red shoes", "filters": {"brand": ["Acme"]}, "ignore_words": ["red"], "collapse": "brand"},
+        {"image": PICTURE, "text": "but in red", "diversity": 0.5},
     ],
     ids=str,
 )
@@ -39,6 +42,12 @@ def test_searches_that_make_sense(fields: dict[str, Any]) -> None:
     [
         ({}, "nothing to search by"),
         ({"unlike": ["a"]}, "nothing to search by"),
+        ({"text": ""}, "text"),
+        ({"text": "a" * 301}, "text"),
+        ({"text": "red", "unlike": ["a"]}, "need `image`, `item_id` or `like`"),
+        ({"text": "red", "diversity": 0.5}, "need `image`, `item_id` or `like`"),
+        ({"text": "red", "look": True}, "need `image`, `item_id` or `like`"),
+        ({"text": "red", "crop": {"x": 0, "y": 0, "w": 0.5, "h": 0.5}}, "`crop` needs `image`"),
         ({"image": PICTURE, "item_id": "a"}, "not both"),
         ({"item_id": "a", "more_images": [PICTURE]}, "`more_images` needs `image`"),
         ({"item_id": "a", "crop": {"x": 0, "y": 0, "w": 0.5, "h": 0.5}}, "`crop` needs `image`"),

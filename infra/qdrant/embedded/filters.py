@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import qdrant_edge as edge
 
-from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
+from infra.qdrant.conditions import AnyOf, Below, Between, Condition, HasWord, NoneOf, NotAnyOf, OneOf
 from infra.qdrant.payload_indexes import PayloadIndex
 
 
 def index_of(
     field: PayloadIndex,
-) -> edge.KeywordIndexParams | edge.FloatIndexParams | edge.IntegerIndexParams:
+) -> edge.KeywordIndexParams | edge.FloatIndexParams | edge.IntegerIndexParams | edge.TextIndexParams:
     """Return the index parameters of a payload field."""
     match field.kind:
         case "tenant":
@@ -23,6 +23,8 @@ def index_of(
             return edge.FloatIndexParams(enable_hnsw=False)
         case "integer":
             return edge.IntegerIndexParams(lookup=False, range=True, enable_hnsw=False)
+        case "text":
+            return edge.TextIndexParams(enable_hnsw=False, scoring=True)
 
 
 def filter_of(conditions: Sequence[Condition], ids: Sequence[str] | None = None) -> edge.Filter:
@@ -43,5 +45,7 @@ def _translate(condition: Condition) -> "edge.ConditionType":
             return edge.FieldCondition(field, range=edge.RangeFloat(gte=at_least, lte=at_most, lt=below))
         case Below(field, limit):
             return edge.FieldCondition(field, range=edge.RangeFloat(gte=limit))
+        case HasWord(field, words):
+            return edge.FieldCondition(field, edge.MatchTextAny(" ".join(words)))
         case OneOf(groups) | NoneOf(groups):
             return edge.Filter(should=[filter_of(group) for group in groups])

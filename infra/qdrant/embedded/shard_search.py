@@ -13,7 +13,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from infra.qdrant import rows
-from infra.qdrant.conditions import Condition, NotAnyOf
+from infra.qdrant.conditions import Condition, NotAnyOf, tenant_conditions
 from infra.qdrant.contract import (
     OVERSAMPLING,
     VECTOR,
@@ -24,6 +24,7 @@ from infra.qdrant.contract import (
     conditions,
 )
 from infra.qdrant.embedded.filters import filter_of
+from infra.qdrant.payload_indexes import WORDS
 from schemas.items import MAX_IMAGES
 
 OVERFETCH = 2
@@ -92,7 +93,7 @@ def _check_scores(plan: SearchPlan, hits: Sequence[edge.ScoredPoint]) -> None:
     invalid = next((hit for hit in hits if not math.isfinite(hit.score)), None)
     if invalid is None:
         return
-    if not np.isfinite(plan.vector).all():
+    if plan.vector is not None and not np.isfinite(plan.vector).all():
         raise ValueError("a search has a vector with NaN or infinity: it cannot be compared")
     raise RuntimeError(f"the vector of point {invalid.id} is corrupt: its score is {invalid.score}")
 
@@ -109,15 +110,23 @@ def _query(state: SearchState) -> edge.QueryRequest:
         exact=plan.exact,
         quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
         acorn=edge.AcornSearchParams(enable=True, max_selectivity=acorn_max_selectivity(plan)),
+        idf=edge.IdfParams(filter_of(tenant_conditions(plan.tenant))) if plan.is_by_text else None,
     )
     return edge.QueryRequest(
         limit=_limit(plan),
-        query=edge.Query.Nearest(plan.vector.tolist(), VECTOR),
+        query=_scoring(plan),
         filter=filter_of([*conditions(plan), *new_items]),
         score_threshold=plan.min_score,
         params=params,
         with_payload=False,
     )
+
+
+def _scoring(plan: SearchPlan) -> "edge.Query | edge.TextQuery | None":
+    """Return what scores the hits; None for points by id."""
+    if plan.vector is not None:
+        return edge.Query.Nearest(plan.vector.tolist(), VECTOR)
+    return edge.TextQuery(WORDS, plan.text) if plan.is_by_text else None
 
 
 def _read_payloads(shard: edge.EdgeShard, states: Sequence[SearchState]) -> None:

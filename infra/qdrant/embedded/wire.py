@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgpack
 import numpy as np
 
-from infra.qdrant.conditions import AnyOf, Below, Between, NoneOf, NotAnyOf, OneOf
+from infra.qdrant.conditions import AnyOf, Below, Between, HasWord, NoneOf, NotAnyOf, OneOf
 from infra.qdrant.contract import FacetPlan, IndexStatus, Patch, Point, ScoredPoint, SearchPlan
 from schemas.filters import Filters
 
@@ -42,7 +42,7 @@ class _Tag(NamedTuple):
 
 _RECORDS = (
     *(Point, Patch, SearchPlan, FacetPlan, ScoredPoint, IndexStatus, ErrorAnswer),
-    *(AnyOf, NotAnyOf, Between, Below, OneOf, NoneOf),
+    *(AnyOf, NotAnyOf, Between, Below, OneOf, NoneOf, HasWord),
 )
 """The dataclasses that can be encoded; their position is their type number."""
 _FILTERS, _TUPLE, _ARRAY, _DATETIME = range(100, 104)

@@ -108,5 +108,11 @@ def _check(client: QdrantClient, name: str, size: int) -> None:
             "the old encoder or another LOOKSTREAM_QDRANT_COLLECTION"
         )
     for field in FIELDS:
-        if field.name not in collection.payload_schema:
+        stored = collection.payload_schema.get(field.name)
+        if stored is None or (field.kind == "text" and not _ranks(stored)):
             client.create_payload_index(name, field.name, index_of(field))
+
+
+def _ranks(stored: models.PayloadIndexInfo) -> bool:
+    """Whether a text index ranks points: those that a server before 1.20 made do not."""
+    return isinstance(stored.params, models.TextIndexParams) and bool(stored.params.scoring)

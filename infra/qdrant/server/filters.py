@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from qdrant_client import models
 
 from infra.qdrant import rows
-from infra.qdrant.conditions import AnyOf, Below, Between, Condition, NoneOf, NotAnyOf, OneOf
+from infra.qdrant.conditions import AnyOf, Below, Between, Condition, HasWord, NoneOf, NotAnyOf, OneOf
 from infra.qdrant.contract import VECTOR, Patch
 from infra.qdrant.payload_indexes import PayloadIndex
 
@@ -23,6 +23,8 @@ def index_of(field: PayloadIndex) -> models.PayloadSchemaParams:
         case "integer":
             integer = models.IntegerIndexType.INTEGER
             return models.IntegerIndexParams(type=integer, lookup=False, range=True, enable_hnsw=False)
+        case "text":
+            return models.TextIndexParams(type=models.TextIndexType.TEXT, enable_hnsw=False, scoring=True)
 
 
 def upsert_of(version: int, run: Sequence[rows.PointRow]) -> models.UpsertOperation:
@@ -67,5 +69,7 @@ def _translate(condition: Condition) -> models.Condition:
             return models.FieldCondition(key=field, range=models.Range(gte=at_least, lte=at_most, lt=below))
         case Below(field, limit):
             return models.FieldCondition(key=field, range=models.Range(gte=limit))
+        case HasWord(field, words):
+            return models.FieldCondition(key=field, match=models.MatchTextAny(text_any=" ".join(words)))
         case OneOf(groups) | NoneOf(groups):
             return models.Filter(should=[filter_of(group) for group in groups])

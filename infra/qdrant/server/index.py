@@ -12,8 +12,6 @@ from infra.config.qdrant import QdrantSettings
 from infra.qdrant import rows
 from infra.qdrant.conditions import live_conditions
 from infra.qdrant.contract import (
-    MAX_FACET_VALUES,
-    OVERSAMPLING,
     VECTOR,
     FacetPlan,
     IndexStatus,
@@ -23,14 +21,13 @@ from infra.qdrant.contract import (
     ScoredPoint,
     SearchPlan,
     Vector,
-    acorn_max_selectivity,
-    conditions,
 )
 from infra.qdrant.generations import FIRST
 from infra.qdrant.server import collections as server_collection
 from infra.qdrant.server.errors import CollectionMissing
 from infra.qdrant.server.filters import filter_of, patch_of, removal_of, upsert_of
 from infra.qdrant.server.nodes import Cluster
+from infra.qdrant.server.queries import count_values, filter_by_text, search
 from infra.retry import Retry
 from schemas.failures import Unavailable
 
@@ -118,12 +115,21 @@ class ServerIndex:
         return count
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
-        """Return the hits of each plan, best first: live points only, one per item."""
-        return self._request(lambda *target: list(self._search_pool.map(partial(_search, *target), plans)))
+        """Return the hits of each plan, best first: live points only, one per item.
+
+        Servers that do not rank by words return the points that have at least one of them, by id.
+        """
+
+        def run(client: QdrantClient, name: str) -> list[list[ScoredPoint]]:
+            ranks_text = self._cluster.ranks_text
+            answerable = plans if ranks_text else [filter_by_text(plan) for plan in plans]
+            return list(self._search_pool.map(partial(search, client, name), answerable))
+
+        return self._request(run)
 
     def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
         """Return the item count of each value, for each plan."""
-        return self._request(lambda *target: list(self._search_pool.map(partial(_count_values, *target), plans)))
+        return self._request(lambda *target: list(self._search_pool.map(partial(count_values, *target), plans)))
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
         """Return the vector of each live point among these ids."""
@@ -215,34 +221,3 @@ class ServerIndex:
             raise Unavailable(
                 f"Qdrant at {self._cluster.places} has not applied the writes it took: it is overloaded"
             )
-
-
-def _search(client: QdrantClient, name: str, plan: SearchPlan) -> list[ScoredPoint]:
-    params = models.SearchParams(
-        hnsw_ef=plan.hnsw_ef,
-        exact=plan.exact,
-        quantization=models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
-        acorn=models.AcornSearchParams(enable=True, max_selectivity=acorn_max_selectivity(plan)),
-    )
-    answer = client.query_points_groups(
-        name,
-        group_by="item",
-        query=plan.vector.tolist(),
-        using=VECTOR,
-        query_filter=filter_of(conditions(plan)),
-        search_params=params,
-        score_threshold=plan.min_score,
-        with_payload=plan.payload_keys or models.PayloadSelectorExclude(exclude=list(plan.excluded_keys)),
-        limit=plan.limit + len(plan.excluded_ids),
-        group_size=1,
-    )
-    hits = [
-        ScoredPoint(str(group.hits[0].id), group.hits[0].score, group.hits[0].payload or {})
-        for group in answer.groups
-    ]
-    return [hit for hit in hits if hit.payload["item_id"] not in plan.excluded_ids][: plan.limit]
-
-
-def _count_values(client: QdrantClient, name: str, plan: FacetPlan) -> dict[str, int]:
-    facet = client.facet(name, plan.name, filter_of(conditions(plan)), limit=MAX_FACET_VALUES, exact=True)
-    return {str(hit.value): hit.count for hit in facet.hits}

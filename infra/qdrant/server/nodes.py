@@ -12,6 +12,8 @@ from infra.config.qdrant import QdrantSettings
 from infra.qdrant.server.errors import REFUSED, ErrorMeaning, meaning_of, reason_of, translate, unreachable
 
 MIN_VERSION = (1, 17)
+TEXT_RANKING_VERSION = (1, 20)
+"""The first version whose text indexes rank points (BM25)."""
 """Minimum server version, the first with insert-only writes; older ones silently ignore write conditions."""
 CHANNEL_OPTIONS = {
     "grpc.initial_reconnect_backoff_ms": 100,
@@ -31,12 +33,12 @@ class Node:
     client: QdrantClient
     place: str
     """Its address for messages, without a password or API key."""
-    checked: bool = False
-    """Whether its version was checked and is supported."""
+    version: tuple[int, ...] = ()
+    """Its version, which is supported; empty before it was checked."""
 
-    def mark_checked(self) -> None:
-        """Record that its version is supported."""
-        self.checked = True
+    def record_version(self, version: tuple[int, ...]) -> None:
+        """Record its version, which is supported."""
+        self.version = version
 
 
 class Cluster:
@@ -54,6 +56,11 @@ class Cluster:
     def places(self) -> str:
         """The addresses of the nodes, for messages."""
         return ", ".join(node.place for node in self._nodes)
+
+    @property
+    def ranks_text(self) -> bool:
+        """Whether all nodes that were checked rank points by the words of a payload field."""
+        return all(node.version >= TEXT_RANKING_VERSION for node in self._nodes if node.version)
 
     def run(self, request: Callable[[QdrantClient], T]) -> T:
         """Run a request on the node that answered last, or on the next one that is reachable.
@@ -92,16 +99,17 @@ class Cluster:
             node.client.close()
 
     def _check(self, node: Node) -> None:
-        if node.checked:
+        if node.version:
             return
         version = node.client.info().version
-        if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
+        numbers = tuple(int(part) for part in version.split(".")[:2])
+        if numbers < MIN_VERSION:
             required = ".".join(map(str, MIN_VERSION))
             raise SettingsError(
                 f"LOOKSTREAM_QDRANT_URL: Qdrant at {node.place} is version {version}, and lookstream needs "
                 f"{required} or newer: upgrade it"
             )
-        node.mark_checked()
+        node.record_version(numbers)
 
 
 def reach_cluster(settings: QdrantSettings) -> Cluster:

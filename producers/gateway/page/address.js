@@ -2,7 +2,7 @@
 
 /** The state of a search before any input. */
 export const EMPTY_SEARCH = Object.freeze({
-  tenant: "default", picture: null, item: null, unlike: [], crop: null, intent: "similar", weights: null,
+  tenant: "default", picture: null, item: null, text: null, ignored: [], unlike: [], crop: null, intent: "similar", weights: null,
   filters: {}, strict: true, narrow: false,
 });
 /** Filters with several values, and their names in the address. */
@@ -17,6 +17,8 @@ export function readAddress(address) {
     tenant: query.get("tenant") || EMPTY_SEARCH.tenant,
     picture: query.get("picture"),
     item: query.get("item"),
+    text: query.get("q") || null,
+    ignored: query.getAll("without"),
     unlike: query.getAll("unlike"),
     crop: readNumbers(["x", "y", "w", "h"], query.get("crop")),
     intent: query.get("intent") || EMPTY_SEARCH.intent,
@@ -34,6 +36,8 @@ export function writeAddress(search) {
   if (search.tenant !== EMPTY_SEARCH.tenant) put("tenant", search.tenant);
   put("picture", search.picture);
   put("item", search.item);
+  put("q", search.text);
+  search.ignored.forEach((word) => put("without", word));
   search.unlike.forEach((id) => put("unlike", id));
   if (search.crop) put("crop", Object.values(search.crop).map(round).join());
   if (search.weights) put("weights", PARTS.map((part) => round(search.weights[part])).join());
@@ -46,7 +50,10 @@ export function writeAddress(search) {
 }
 
 /** Whether the search has a picture or an item. */
-export const isSearch = (search) => search.picture !== null || search.item !== null;
+export const hasLook = (search) => search.picture !== null || search.item !== null;
+
+/** Whether the search has anything to search by. */
+export const isSearch = (search) => hasLook(search) || search.text !== null;
 
 const round = (number) => +number.toFixed(3);
 

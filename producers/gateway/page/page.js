@@ -1,6 +1,6 @@
 // The page: one search at a time, stored in the address bar. Every control changes it and sends it again.
 import { AddDialog } from "./add.js";
-import { EMPTY_SEARCH, isSearch, readAddress, writeAddress } from "./address.js";
+import { EMPTY_SEARCH, hasLook, isSearch, readAddress, writeAddress } from "./address.js";
 import * as api from "./api.js";
 import { CropBox } from "./crop.js";
 import { debounce, duration, find, h } from "./dom.js";
@@ -12,6 +12,7 @@ import { showUnderstanding } from "./query_understanding.js";
 import { SearchSession } from "./search_session.js";
 import { startStatusStrip } from "./status_strip.js";
 import { WeightControls } from "./weights.js";
+import { WordControls } from "./words.js";
 
 const EXAMPLES = 8;
 const NOTICE_MS = 8000;
@@ -27,6 +28,7 @@ const hits = new Hits({
 });
 const crop = new CropBox(debounce((box) => change({ crop: box }), 150));
 const filters = new FilterControls((chosen) => change({ filters: chosen }));
+const words = new WordControls((changes) => change(changes));
 const weights = new WeightControls({
   onMove: (chosen) => { hits.rank(chosen); weights.show(null, null); },
   onChange: (chosen) => change({ weights: chosen }),
@@ -46,11 +48,13 @@ async function show(next) {
   search = next;
   document.body.dataset.view = isSearch(next) ? "search" : "start";
   busy(isSearch(next));
+  words.show(next);
   if (!isSearch(next)) return showExamples();
   find("strict").checked = next.strict;
   find("narrow").checked = next.narrow;
   weights.show(next.weights ? null : next.intent, next.weights);
   filters.show(next.filters);
+  for (const part of document.querySelectorAll(".query, .weights")) part.hidden = !hasLook(next);
   const picture = next.picture === null ? null : await pictureStore.load(next.picture);
   if (search !== next) return;
   if (next.picture !== null && picture === null) {
@@ -58,7 +62,7 @@ async function show(next) {
     throw new api.ApiError(0, "This browser does not have the picture of this link: choose it again.");
   }
   const found = showHits(next, picture); // the request leaves before anything is drawn
-  attempt(() => showQuery(next, picture));
+  if (hasLook(next)) attempt(() => showQuery(next, picture));
   crop.show(next.crop, next.picture !== null);
   showUnlike();
   attempt(showCounts);
@@ -72,8 +76,9 @@ async function showHits(next, picture) {
   if (result === null || search !== next) return;
   busy(false);
   hits.show(result.hits);
+  words.explain(result);
   showUnderstanding(result, search.filters, (field, value) => filters.onChange(toggle(search.filters, field, value)));
-  weights.show(search.weights ? null : search.intent, result.weights);
+  weights.show(search.weights ? null : search.intent, result.weights ?? null);
   filters.show(search.filters, result.added);
   showSummary(result, performance.now() - began);
   showNoMatch(result);
@@ -146,10 +151,11 @@ function showError(error) {
 function showNoMatch(result) {
   const area = find("nothing");
   area.hidden = result.hits.length > 0;
-  if (!area.hidden) area.replaceChildren(h("h2", {}, "No match"), h("p", {}, noMatchReason()), h("p.buttons", {}, ...remedies()));
+  if (!area.hidden) area.replaceChildren(h("h2", {}, "No match"), h("p", {}, noMatchReason(result)), h("p.buttons", {}, ...remedies()));
 }
 
-function noMatchReason() {
+function noMatchReason(result) {
+  if (!hasLook(search)) return `${result.message}.`;
   const filtered = Object.keys(search.filters).length > 0;
   if (!search.strict) return filtered ? "No item matches these filters." : "There are no items yet: add one first.";
   const among = filtered ? "No item that matches your filters" : "No item";
@@ -159,7 +165,7 @@ function noMatchReason() {
 function remedies() {
   const remedy = (label, changes) => h("button", { type: "button", onclick: () => change(changes) }, label);
   return [
-    search.strict ? remedy("Show the nearest items", { strict: false }) : null,
+    search.strict && hasLook(search) ? remedy("Show the nearest items", { strict: false }) : null,
     Object.keys(search.filters).length ? remedy("Remove the filters", { filters: {} }) : null,
     search.crop ? remedy("Use the whole picture", { crop: null }) : null,
   ];

@@ -1,4 +1,5 @@
 // The search in progress: a new search aborts the one before.
+import { hasLook } from "./address.js";
 import * as api from "./api.js";
 import { COUNTED } from "./filters.js";
 
@@ -76,8 +77,9 @@ function searchRequest(search, offset) {
   return {
     ...source,
     ...ranking,
+    ...(search.text ? { text: search.text, ignore_words: search.ignored } : {}),
     tenant: search.tenant,
-    unlike: search.unlike,
+    unlike: hasLook(search) ? search.unlike : [],
     ...(search.crop && search.picture ? { crop: search.crop } : {}),
     filters: search.filters,
     strict: search.strict,

@@ -17,7 +17,7 @@ from infra.qdrant.contract import (
     acorn_max_selectivity,
     conditions,
 )
-from infra.qdrant.payload_indexes import FIELDS
+from infra.qdrant.payload_indexes import FIELDS, WORDS
 from infra.qdrant.rows import group_ids_by_version, patch_conditions, rows_by_version, tombstone_conditions
 from schemas.filters import Filters
 
@@ -81,7 +81,7 @@ def test_every_field_of_a_condition_has_a_payload_index() -> None:
     used += conditions(counted)
     used += ModerationPolicy(frozenset("a"), frozenset("b")).visibility_conditions(restricted=False)
     named = {condition.field for condition in used if not isinstance(condition, OneOf | NoneOf)}
-    others = {"category_source", "sha256", "duplicate_group", counted.name}
+    others = {"category_source", "sha256", "duplicate_group", WORDS, counted.name}
     assert named | others == {field.name for field in FIELDS}
 
 

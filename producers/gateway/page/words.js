@@ -1,0 +1,54 @@
+// Words of a search: the search box, and a chip for each word that says how it was read; a click undoes that.
+import { find, h } from "./dom.js";
+
+const KINDS = {
+  category: "category", colour: "colour", brand: "brand", creator: "creator", tag: "tag", attribute: "attribute",
+  pattern: "pattern", price: "price", word: "in the text", unknown: "not understood",
+};
+const REASONS = { too_few_hits: "nothing would be left", not_indexed: "not in the index yet" };
+
+/** The box and the chips; `onChange` is called with the changes of the search. */
+export class WordControls {
+  #search = null;
+
+  constructor(onChange) {
+    this.onChange = onChange;
+    find("words-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = find("words-text").value.trim();
+      onChange({ text: text || null, ignored: [] });
+    });
+  }
+
+  /** Show the text of a search, without chips as long as there is no result. */
+  show(search) {
+    this.#search = search;
+    find("words-text").value = search.text ?? "";
+    find("words").replaceChildren();
+  }
+
+  /** Show how the words of a result were read. */
+  explain({ understood = [] }) {
+    find("words").replaceChildren(...understood.map((word) => h("li", {}, this.#chip(word))));
+  }
+
+  #chip(word) {
+    const isIgnored = word.reason === "ignored";
+    const label = `${word.negated ? "not " : ""}${word.text}: ${isIgnored ? "left out" : reading(word)}`;
+    if (word.kind === "unknown" && !isIgnored) return h("span.button.chip", { title: word.corrected ?? "" }, label);
+    const action = isIgnored ? "Use this word again" : "Leave this word out";
+    const properties = { type: "button", ariaPressed: String(!isIgnored), title: action, ariaLabel: `${action}: ${label}` };
+    return h("button.chip", { ...properties, onclick: () => this.#toggle(word.text, isIgnored) }, label, isIgnored ? " +" : " ×");
+  }
+
+  #toggle(text, isIgnored) {
+    const others = this.#search.ignored.filter((each) => each !== text);
+    this.onChange({ ignored: isIgnored ? others : [...others, text] });
+  }
+}
+
+function reading({ kind, values, corrected, reason }) {
+  const value = kind === "price" ? ` ${values[0]}` : "";
+  const notes = [corrected && `read as ${corrected}`, REASONS[reason]].filter(Boolean);
+  return `${KINDS[kind]}${value}${notes.length ? ` (${notes.join(", ")})` : ""}`;
+}
