@@ -1,14 +1,14 @@
 """Query state: one search request while it is processed, and whether its deadline can still be met."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from consumers.scoring.category_vote import CategoryVote
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.scoring.verification import NO_VERIFICATION, Verification
-from consumers.vision.embedder import Look
+from consumers.vision.embedder import Look, RegionLook
 from consumers.vision.keypoints import Keypoints
 from infra.array_types import Floats
 from infra.qdrant.contract import Payload
@@ -109,6 +109,8 @@ class QueryState:
     verification: Verification = NO_VERIFICATION
     """Whether the collection verifies hits."""
     failure: Failure | None = None
+    regions: tuple["RegionSearch", ...] = ()
+    """Searches by the things in the picture, if they are requested."""
 
     @property
     def is_adapted(self) -> bool:
@@ -176,6 +178,14 @@ class QueryState:
         if image is not None:
             self.studio, self.palette, self.keypoints = image.studio, image.palette, image.keypoints
 
+    def set_regions(self, regions: Sequence[RegionLook], adjust: Callable[[Floats], Floats]) -> None:
+        """Set the searches by things in the picture; `adjust` moves the look of each as that of the picture."""
+        request = self.request.model_copy(update={"offset": 0, "look": False})
+        searches = [RegionSearch(self.event, request, region=region) for region in regions]
+        for search in searches:
+            search.set_look(adjust(search.region.look.vector), search.region.look)
+        self.regions = tuple(searches)
+
     def set_metric(self, metric: Metric) -> None:
         """Set how the collection compares looks, unless it is for pictures of another kind, or is overridden."""
         if self._follows_collection and self.studio == metric.studio:
@@ -210,6 +220,13 @@ class QueryState:
         following requests expire.
         """
         return self.seconds_left(now) <= min(required_seconds, self.request.deadline_ms / 2000)
+
+
+@dataclass(kw_only=True)
+class RegionSearch(QueryState):
+    """A search by one thing in the picture of a request."""
+
+    region: RegionLook
 
 
 def split_by_deadline(

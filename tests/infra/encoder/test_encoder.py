@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoModel, BertConfig, BertModel, ViTConfig, ViTImageProcessorPil, ViTModel
 
-from consumers.vision.embedder import Encoder, EncoderInput
+from consumers.vision.contracts import Encoder, EncoderInput
 from infra.config.settings import TorchSettings
 from infra.encoder import EncoderUnavailable, open_backbone, open_encoder
 from infra.encoder.efficientnet import EfficientNetLite, from_checkpoint
