@@ -215,12 +215,11 @@ class SearchOptions:
             show_default=False,
         ),
     ] = None
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Search by each thing in the picture too, if it has several.")
+    ] = False
     understand: Annotated[
-        bool,
-        typer.Option(
-            "--understand",
-            help="Narrow to the likely category (for exact and colour: the colour) when that is sure.",
-        ),
+        bool, typer.Option("--understand", help="Narrow to the likely category or colour when that is sure.")
     ] = False
     explain: Annotated[bool, typer.Option("--explain", help="Show the parts of each score.")] = False
     intent: Annotated[
