@@ -187,6 +187,7 @@ def _request(options: SearchOptions) -> "SearchRequest":
         unlike=tuple(options.unlike or []),
         tenant=options.tenant,
         crop=None if options.crop is None else parse_crop(options.crop),
+        objects="auto" if options.objects else "none",
         intent=options.intent,
         metric=options.metric,
         filters=parse_filters(options.filter or []),

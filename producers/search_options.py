@@ -97,6 +97,9 @@ class SearchOptions:
             show_default=False,
         ),
     ] = None
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Search by each thing in the picture too, if it has several.")
+    ] = False
     understand: Annotated[
         bool,
         typer.Option(

@@ -20,8 +20,8 @@ from schemas.envelope import describe
 from schemas.facets import FacetsRequest, FacetsResult
 from schemas.failures import Rejected
 from schemas.items import ImageRef, InlineImage, S3Image, UrlImage
-from schemas.results import LOW_COVERAGE, Hit, SearchResult, SearchTimes
-from schemas.searches import SearchRequest
+from schemas.results import LOW_COVERAGE, Hit, Likely, SearchResult, SearchTimes
+from schemas.searches import Crop, SearchRequest
 from schemas.words import UnderstoodWord
 
 ITEM = "item:"
@@ -106,11 +106,11 @@ def picture_of(request: SearchRequest, settings: ImageSettings) -> bytes | None:
 def show(result: SearchResult, seconds: float, console: Console) -> None:
     """Print the result: a table of hits, added or relaxed filters, an error message if any, and the times."""
     if result.hits:
-        console.print(_table(result))
+        console.print(_table(result.hits))
     for line in describe_words(result.understood):
         console.print(printable(line), markup=False, soft_wrap=True)
     if result.categories:
-        console.print(printable(f"looks like {_category_list(result)}"), markup=False, soft_wrap=True)
+        console.print(printable(f"looks like {_category_list(result.categories)}"), markup=False, soft_wrap=True)
     if result.hits and result.coverage is not None and result.coverage < LOW_COVERAGE:
         warning = (
             f"perhaps nothing of this kind is in the index (coverage {result.coverage:.0%}): the nearest items"
@@ -125,6 +125,10 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
         if filters is not None:
             values = ", ".join((*filters.category, *filters.colours))
             console.print(printable(f"{label} {values}"), markup=False, soft_wrap=True)
+    for number, region in enumerate(result.regions, 1):
+        kind = _category_list(region.categories) or "of no known kind"
+        console.print(printable(f"thing {number} at {_place(region.box)}: {kind}"), markup=False, soft_wrap=True)
+        console.print(_table(region.hits) if region.hits else "no similar item")
     if result.status != "ok":
         message = f": {result.message}" if result.message else ""
         console.print(printable(f"{result.status}{message}"), markup=False, soft_wrap=True)
@@ -171,17 +175,22 @@ def _times(times: SearchTimes) -> str:
     return ", ".join(f"{name} {getattr(times, name):.0f}" for name in SearchTimes.model_fields)
 
 
-def _category_list(result: SearchResult) -> str:
-    return ", ".join(f"{category.name} ({category.confidence:.0%})" for category in result.categories)
+def _category_list(categories: Sequence[Likely]) -> str:
+    return ", ".join(f"{category.name} ({category.confidence:.0%})" for category in categories)
 
 
-def _table(result: SearchResult) -> Table:
+def _place(crop: Crop) -> str:
+    """The part of the picture as --crop takes it."""
+    return ",".join(f"{share:.2f}" for share in (crop.x, crop.y, crop.w, crop.h))
+
+
+def _table(hits: Sequence[Hit]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    explained = any(hit.explained for hit in result.hits)
+    explained = any(hit.explained for hit in hits)
     names = ("#", "confidence", "same item", "score", *(PARTS if explained else ()), *FACTS)
     for name in names:
         table.add_column(name, justify="left" if name in FACTS[:-1] else "right", overflow="fold")
-    for rank, hit in enumerate(result.hits, 1):
+    for rank, hit in enumerate(hits, 1):
         same_item = "" if hit.same_item is None else f"{hit.same_item:.0%}"
         parts = _score_parts(hit) if explained else ()
         numbers = str(rank), f"{hit.confidence:.0%}", same_item, f"{hit.score:.3f}", *parts

@@ -26,9 +26,14 @@ LIMITS = DecodeLimits(min_side=1)
 
 
 def write_sheet(file: Path, caption: str, request: SearchRequest, result: SearchResult) -> None:
-    """Write the query and its hits as PNG; raises BadInput."""
-    row = SheetRow(caption, picture_of(request, read_settings().images), result.hits, request.crop)
-    _write_png(draw_sheet([row]), file, "--sheet")
+    """Write the query and its hits as PNG, in a row for the whole and for each thing in it; raises BadInput."""
+    picture = picture_of(request, read_settings().images)
+    rows = [SheetRow(caption, picture, result.hits, request.crop)]
+    rows += [
+        SheetRow(f"thing {number}", picture, region.hits, region.box)
+        for number, region in enumerate(result.regions, 1)
+    ]
+    _write_png(draw_sheet(rows), file, "--sheet")
 
 
 def write_matches(file: Path, request: SearchRequest, result: SearchResult) -> None:

@@ -124,6 +124,23 @@ class Hit(Model):
     )
 
 
+class RegionResult(Model):
+    """The result for one thing in the query picture, as if only its part of the picture had been searched by."""
+
+    box: Crop = Field(description="Part of the picture with the thing")
+    objectness: float = Field(ge=0, le=1, description="How surely the part is a whole thing, 0 to 1")
+    hits: tuple[Hit, ...] = Field((), max_length=100, description="Hits of this part, best first, one per item")
+    more: bool = Field(default=False, description="Whether this part has further hits: search by it as `crop`")
+    categories: tuple[Likely, ...] = Field(
+        (), max_length=3, description="Predicted categories of the thing, most likely first"
+    )
+    coverage: float | None = Field(
+        None, ge=0, le=1, description="As `coverage` of the result, for this part of the picture"
+    )
+    palette: tuple[Swatch, ...] = Field((), max_length=5, description="Swatches of this part, largest first")
+    threshold: float | None = Field(None, ge=-1, le=1, description="As `threshold` of the result, for this part")
+
+
 class QueryLook(Model):
     """The embedding of a query, which can be stored and compared with pictures later."""
 
@@ -175,6 +192,12 @@ class SearchResult(Model):
         le=1,
         description="How likely the index has things of the query's kind at all, 0 to 1; missing if unknown. "
         "Below 0.35, the hits are perhaps the nearest things of another kind",
+    )
+    regions: tuple[RegionResult, ...] = Field(
+        (),
+        max_length=5,
+        description="Results for each thing in the picture, if requested with `objects`, the most certain thing "
+        "first; empty if the picture as a whole is enough",
     )
     crop: Crop | None = Field(None, description="Part of the picture that was searched by, if it was cropped")
     palette: tuple[Swatch, ...] = Field(

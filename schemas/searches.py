@@ -13,6 +13,7 @@ from schemas.ranking import INTENTS, Boosts, Intent, Weights
 from schemas.words import LONGEST_TEXT, MOST_WORDS, WordText
 
 Collapse = Literal["item", "duplicates", "brand", "creator"]
+Objects = Literal["none", "auto", "all"]
 MOST_IMAGES = 8
 REARRANGED = 100
 """Diversity and boosts rerank this number of hits, those with the best scores."""
@@ -81,6 +82,11 @@ class SearchRequest(LenientModel):
         description="Words of `text`, as in `understood`, that are only matched to titles, tags and attributes",
     )
     crop: Crop | None = Field(None, description="Part of `image` to search by")
+    objects: Objects = Field(
+        "none",
+        description="Search by each thing in `image` too, in `regions` of the result. none: by the whole picture "
+        "alone. auto: by each thing if the picture has several. all: by each thing that is found, up to 5",
+    )
     intent: Intent = Field("similar", description="Preset of the weights: exact, similar, style or colour")
     weights: Weights | None = Field(None, description="Custom weights, instead of those of `intent`")
     metric: Literal["collection", "default"] = Field(
@@ -163,6 +169,8 @@ class SearchRequest(LenientModel):
             raise ValueError("`crop` needs `image`: the picture of an indexed item cannot be cropped")
         if self.more_images and self.image is None:
             raise ValueError("`more_images` needs `image`: put the first picture there")
+        if self.objects != "none" and (self.image is None or self.crop is not None):
+            raise ValueError("`objects` needs `image`, without `crop`: a crop is already a part to search by")
         if both := {*self.like, self.item_id} & set(self.unlike):
             raise ValueError(f"an item of `unlike` cannot be in `like` or `item_id`: {', '.join(map(str, both))}")
         return self

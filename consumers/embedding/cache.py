@@ -10,13 +10,13 @@ from hashlib import sha256
 
 from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedImages, EmbedOptions, Look
 from schemas.failures import Failure
-from schemas.searches import Crop
+from schemas.searches import Crop, Objects
 
 MAX_LOOKS = 256
-"""Capacity of the cache, in looks; each takes about 10 kB."""
+"""Capacity of the cache, in looks; each takes about 10 kB, and so does each thing in a picture."""
 
-_CacheKey = tuple[bytes, Crop | None, bool]
-"""SHA-256 of the encoded picture, the crop, and whether the picture was restored."""
+_CacheKey = tuple[bytes, Crop | None, bool, Objects]
+"""SHA-256 of the encoded picture, the crop, whether the picture was restored, and which things have looks."""
 
 
 class EmbeddingCache:
@@ -38,7 +38,7 @@ class EmbeddingCache:
         Looks from the cache have `encoded_ms` 0. Failures are not cached.
         """
         keys = [
-            (sha256(picture).digest(), crop, options.restored)
+            (sha256(picture).digest(), crop, options.restored, options.objects)
             for picture, crop in zip(pictures, crops or [None] * len(pictures), strict=True)
         ]
         misses = {
@@ -50,7 +50,7 @@ class EmbeddingCache:
             key: replace(self._looks[key], encoded_ms=0.0) for key in keys if key not in misses
         }
         if misses:
-            looks = self._embed(list(misses.values()), [crop for _, crop, _ in misses], options)
+            looks = self._embed(list(misses.values()), [crop for _, crop, *_ in misses], options)
             results |= dict(zip(misses, looks, strict=True))
         self._store(results)
         return [results[key] for key in keys]

@@ -6,7 +6,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from consumers.scoring.metric import Metric
-from consumers.vision.embedder import UNIT_TOLERANCE, Encoder, weight_look
+from consumers.vision.contracts import Encoder
+from consumers.vision.look_vector import UNIT_TOLERANCE, weight_look
 from infra.array_types import Floats
 from schemas.ranking import Weights
 

@@ -1,22 +1,21 @@
 """Query state: one search request while it is processed, and whether its deadline can still be met."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from consumers.scoring.category_vote import CategoryVote
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.scoring.verification import NO_VERIFICATION, Verification
+from consumers.searching.query_understanding import NO_INTENT, InferredIntent
 from consumers.searching.words.meanings import NO_WORDS, ParsedText
-from consumers.vision.embedder import Look
+from consumers.vision.embedder import Look, RegionLook
 from consumers.vision.keypoints import Keypoints
 from infra.array_types import Floats
 from infra.qdrant.conditions import Condition
-from infra.qdrant.contract import Payload
 from schemas.envelope import Event
 from schemas.failures import Failure
-from schemas.filters import ColourName, Filters
 from schemas.ranking import Intent, Weights
 from schemas.results import Likely, QueryLook, Swatch
 from schemas.searches import REARRANGED, SearchRequest
@@ -27,67 +26,9 @@ KINDS: tuple[Intent, ...] = ("exact", "similar")
 MAX_GREY_CHROMA = 1.5
 """Chroma (CIE Lab) below which a swatch is a grey of a picture without colours. Without the colour part, .38 of
 grey grocery photos find their product first, not .32; over studio pictures .29, not .25; clothes .74, not .76."""
-INTENT_BOOST = 0.05
-"""Score boost of hits with the likely category or colour: a quarter of the largest boost of a request."""
 LAST_CHANCE_SECONDS = 1.0
 """A request with less time left than this is answered `unavailable` rather than retried later."""
 INDEX_FAILED = "the index failed at this request: see the query worker's log, and `lookstream index status`"
-
-
-@dataclass(frozen=True)
-class InferredIntent:
-    """Category and colour inferred from a query; empty unless the request sets `understand`."""
-
-    category: str | None = None
-    colour: ColourName | None = None
-    filter_fields: tuple[str, ...] = ()
-    """Which of `category` and `colour` are filters; the others only boost hits."""
-    relaxed_fields: tuple[str, ...] = ()
-    """Which of them were filters until too few hits were found."""
-
-    @property
-    def boost_fields(self) -> tuple[str, ...]:
-        """Which of `category` and `colour` boost hits."""
-        values = {"category": self.category, "colour": self.colour}
-        return tuple(name for name, value in values.items() if value is not None and name not in self.filter_fields)
-
-    def apply_filters(self, filters: Filters) -> Filters:
-        """Return the filters together with the inferred ones."""
-        return filters.model_copy(update=self._fields(self.filter_fields))
-
-    def inferred_filters(self) -> Filters:
-        """Return the inferred filters alone."""
-        return Filters().model_copy(update=self._fields(self.filter_fields))
-
-    def relaxed_filters(self) -> Filters:
-        """Return the inferred filters that were relaxed because of too few hits."""
-        return Filters().model_copy(update=self._fields(self.relaxed_fields))
-
-    def boosts(self, payload: Payload) -> tuple[float, float]:
-        """Return the score boosts of a hit with this payload: for its category, and for its colours."""
-        colours = payload.get("colours")
-        category_matches = payload.get("category") == self.category
-        colour_matches = isinstance(colours, list) and self.colour in colours
-        return (
-            INTENT_BOOST * ("category" in self.boost_fields and category_matches),
-            INTENT_BOOST * ("colour" in self.boost_fields and colour_matches),
-        )
-
-    def relax(self) -> "InferredIntent":
-        """Return a copy with one filter less; the colour is removed first, because it depends on the lighting."""
-        *remaining, last = sorted(self.filter_fields)
-        return replace(self, filter_fields=tuple(remaining), relaxed_fields=(*self.relaxed_fields, last))
-
-    def _fields(self, names: Sequence[str]) -> dict[str, object]:
-        fields: dict[str, object] = {}
-        if "category" in names:
-            fields["category"] = (self.category,)
-        if "colour" in names:
-            fields["colours"] = (self.colour,)
-        return fields
-
-
-NO_INTENT = InferredIntent()
 
 
 @dataclass
@@ -116,6 +57,8 @@ class QueryState:
     words: ParsedText = NO_WORDS
     """What the text of the request means."""
     failure: Failure | None = None
+    regions: tuple["RegionSearch", ...] = ()
+    """Searches by the things in the picture, if they are requested."""
 
     @property
     def is_adapted(self) -> bool:
@@ -197,6 +140,14 @@ class QueryState:
         if image is not None:
             self.studio, self.palette, self.keypoints = image.studio, image.palette, image.keypoints
 
+    def set_regions(self, regions: Sequence[RegionLook], adjust: Callable[[Floats], Floats]) -> None:
+        """Set the searches by things in the picture; `adjust` moves the look of each as that of the picture."""
+        request = self.request.model_copy(update={"offset": 0, "look": False})
+        searches = [RegionSearch(self.event, request, region=region) for region in regions]
+        for search in searches:
+            search.set_look(adjust(search.region.look.vector), search.region.look)
+        self.regions = tuple(searches)
+
     def set_metric(self, metric: Metric) -> None:
         """Set how the collection compares looks, unless it is for pictures of another kind, or is overridden."""
         if self._follows_collection and self.studio == metric.studio:
@@ -240,6 +191,13 @@ class QueryState:
         following requests expire.
         """
         return self.seconds_left(now) <= min(required_seconds, self.request.deadline_ms / 2000)
+
+
+@dataclass(kw_only=True)
+class RegionSearch(QueryState):
+    """A search by one thing in the picture of a request."""
+
+    region: RegionLook
 
 
 def split_by_deadline(

@@ -4,9 +4,10 @@ When a search returns too few hits, the inferred filters are relaxed one by one.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from consumers.searching.query_state import InferredIntent
-from schemas.filters import ColourName
+from infra.qdrant.contract import Payload
+from schemas.filters import ColourName, Filters
 from schemas.results import Likely, Swatch
 from schemas.searches import SearchRequest
 
@@ -17,6 +18,64 @@ SURE_COLOUR, LIKELY_COLOUR = 0.8, 0.4
 """The same thresholds for a colour, as shares of the picture's foreground."""
 MIN_HITS = 3
 """An inferred filter is relaxed when there are fewer hits than this and fewer than the request's `top_k`."""
+INTENT_BOOST = 0.05
+"""Score boost of hits with the likely category or colour: a quarter of the largest boost of a request."""
+
+
+@dataclass(frozen=True)
+class InferredIntent:
+    """Category and colour inferred from a query; empty unless the request sets `understand`."""
+
+    category: str | None = None
+    colour: ColourName | None = None
+    filter_fields: tuple[str, ...] = ()
+    """Which of `category` and `colour` are filters; the others only boost hits."""
+    relaxed_fields: tuple[str, ...] = ()
+    """Which of them were filters until too few hits were found."""
+
+    @property
+    def boost_fields(self) -> tuple[str, ...]:
+        """Which of `category` and `colour` boost hits."""
+        values = {"category": self.category, "colour": self.colour}
+        return tuple(name for name, value in values.items() if value is not None and name not in self.filter_fields)
+
+    def apply_filters(self, filters: Filters) -> Filters:
+        """Return the filters together with the inferred ones."""
+        return filters.model_copy(update=self._fields(self.filter_fields))
+
+    def inferred_filters(self) -> Filters:
+        """Return the inferred filters alone."""
+        return Filters().model_copy(update=self._fields(self.filter_fields))
+
+    def relaxed_filters(self) -> Filters:
+        """Return the inferred filters that were relaxed because of too few hits."""
+        return Filters().model_copy(update=self._fields(self.relaxed_fields))
+
+    def boosts(self, payload: Payload) -> tuple[float, float]:
+        """Return the score boosts of a hit with this payload: for its category, and for its colours."""
+        colours = payload.get("colours")
+        category_matches = payload.get("category") == self.category
+        colour_matches = isinstance(colours, list) and self.colour in colours
+        return (
+            INTENT_BOOST * ("category" in self.boost_fields and category_matches),
+            INTENT_BOOST * ("colour" in self.boost_fields and colour_matches),
+        )
+
+    def relax(self) -> "InferredIntent":
+        """Return a copy with one filter less; the colour is removed first, because it depends on the lighting."""
+        *remaining, last = sorted(self.filter_fields)
+        return replace(self, filter_fields=tuple(remaining), relaxed_fields=(*self.relaxed_fields, last))
+
+    def _fields(self, names: Sequence[str]) -> dict[str, object]:
+        fields: dict[str, object] = {}
+        if "category" in names:
+            fields["category"] = (self.category,)
+        if "colour" in names:
+            fields["colours"] = (self.colour,)
+        return fields
+
+
+NO_INTENT = InferredIntent()
 
 
 def infer_intent(request: SearchRequest, categories: Sequence[Likely], palette: Sequence[Swatch]) -> InferredIntent:

@@ -18,7 +18,7 @@ from infra.qdrant.contract import Index, Vector
 from infra.qdrant.point_ids import point_id
 from schemas.failures import Code, Failure, Rejected
 from schemas.items import ImageRef
-from schemas.searches import Crop
+from schemas.searches import Crop, Objects
 
 LIKE_WEIGHT, UNLIKE_WEIGHT = 0.75, 0.3
 """Weights of the items to resemble and of the items to avoid; the query itself has weight 1.
@@ -38,6 +38,7 @@ class _QueryImage:
     search: QueryState
     ref: ImageRef
     crop: Crop | None = None
+    objects: Objects = "none"
     look: Look | None = None
 
     def set_look(self, look: Look) -> None:
@@ -97,12 +98,16 @@ class QueryVectors:
             for image, picture in pictures
             if isinstance(picture, bytes) and image.search.failure is None
         ]
+        for objects in sorted({image.objects for image, _ in downloads}):
+            self._embed_alike([each for each in downloads if each[0].objects == objects], objects)
+
+    def _embed_alike(self, downloads: Sequence[tuple[_QueryImage, bytes]], objects: Objects) -> None:
+        """Embed the pictures in which the same things are looked for, in one batch."""
+        keypoints = QUERY_KEYPOINTS if any(image.search.is_verified for image, _ in downloads) else 0
         looks = self._pipeline.embed(
             [data for _, data in downloads],
             [image.crop for image, _ in downloads],
-            EmbedOptions(
-                QUERY_KEYPOINTS if any(image.search.is_verified for image, _ in downloads) else 0, restored=True
-            ),
+            EmbedOptions(keypoints, restored=True, objects=objects),
         )
         for (image, _), look in zip(downloads, looks, strict=True):
             failure = look if isinstance(look, Failure) else self._moderate(image.search, look.labels)
@@ -132,6 +137,8 @@ class QueryVectors:
             looks[0] if looks else None,
             blend(self._parts, whole + items, like, unlike) if has_whole else None,
         )
+        if request.objects != "none" and looks:
+            search.set_regions(looks[0].regions, lambda vector: blend(self._parts, [vector], like, unlike))
 
     def _whole_look(self, look: Look) -> Floats:
         """Return the look by the whole view of its picture alone."""
@@ -143,7 +150,7 @@ def _query_images(search: QueryState) -> list[_QueryImage]:
     if request.image is None:
         return []
     return [
-        _QueryImage(search, request.image, request.crop),
+        _QueryImage(search, request.image, request.crop, request.objects),
         *(_QueryImage(search, ref) for ref in request.more_images),
     ]
 

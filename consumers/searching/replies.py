@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from consumers.runtime.ports import Sink
+from consumers.searching.query_state import RegionSearch
 from infra.kafka import OutgoingRecord, Record, record_of_event
 from schemas.envelope import CORRELATION_ID, REPLY_PARTITION, REPLY_TO, Event
 from schemas.facets import FacetsResult
@@ -13,13 +14,27 @@ from schemas.failures import Code, Failure, Unavailable
 from schemas.filters import Filters
 from schemas.freshness import Watermark
 from schemas.ranking import Weights
-from schemas.results import Hit, Likely, QueryLook, SearchResult, SearchTimes, Swatch
+from schemas.results import Hit, Likely, QueryLook, RegionResult, SearchResult, SearchTimes, Swatch
 from schemas.searches import SearchRequest
 from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
 from schemas.words import UnderstoodWord
 
 UNKNOWN_REQUEST_ID = "unknown"
 """Request id in the reply to a record whose request id cannot be read."""
+
+
+def region_result(search: RegionSearch, findings: "SearchFindings") -> RegionResult:
+    """Return the result of a search by one thing in a picture."""
+    return RegionResult(
+        box=search.region.box,
+        objectness=search.region.objectness,
+        hits=findings.hits,
+        more=findings.has_more,
+        categories=findings.categories,
+        coverage=findings.coverage,
+        palette=findings.palette,
+        threshold=findings.threshold,
+    )
 
 
 def everywhere(_topic: str, _partition: int | None) -> bool:
@@ -57,6 +72,8 @@ class SearchFindings:
     """How looks were compared, in words, if the request asks for it."""
     understood: tuple[UnderstoodWord, ...] = ()
     """How each word of the request's text was understood."""
+    regions: tuple[RegionResult, ...] = ()
+    """Results for the things in the picture."""
 
 
 class Requester(Protocol):
@@ -109,6 +126,7 @@ class ReplyPublisher:
             more=findings.has_more,
             categories=findings.categories,
             coverage=findings.coverage,
+            regions=findings.regions,
             crop=request.crop,
             palette=findings.palette,
             understood=findings.understood,

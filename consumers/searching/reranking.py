@@ -13,7 +13,8 @@ from consumers.scoring.verification import VERIFIED_HITS, verification_boost
 from consumers.searching.confidence import item_likelihoods
 from consumers.searching.geometric_verifier import GeometricVerifier, matches_of
 from consumers.searching.grouping import Grouping
-from consumers.searching.query_state import NO_INTENT, InferredIntent, QueryState
+from consumers.searching.query_state import QueryState
+from consumers.searching.query_understanding import NO_INTENT, InferredIntent
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, Payload, ScoredPoint, Vector
 from schemas.items import revision_at

@@ -78,14 +78,14 @@ class Retriever:
         """
         if not searches:
             return []
-        vote_searches = [s for s in searches if s.vote is None and not _hits_can_vote(s)]
-        plans = [self._plan(s) for s in searches] + [self._vote_plan(s) for s in vote_searches]
-        groupings = [candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_searches]
+        vote_at = [at for at, s in enumerate(searches) if s.vote is None and not _hits_can_vote(s)]
+        plans = [self._plan(s) for s in searches] + [self._vote_plan(searches[at]) for at in vote_at]
+        groupings = [candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_at]
         results = gather(self._index, plans, groupings)
-        separate = dict(zip((s.event.id for s in vote_searches), results[len(searches) :], strict=True))
+        separate = dict(zip(vote_at, results[len(searches) :], strict=True))
         voters = [
-            (s, separate.get(s.event.id, points))
-            for s, points in zip(searches, results[: len(searches)], strict=True)
+            (s, separate.get(at, points))
+            for at, (s, points) in enumerate(zip(searches, results[: len(searches)], strict=True))
             if s.vote is None
         ]
         looks = self._load_looks(searches, results, voters)

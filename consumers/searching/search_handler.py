@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,7 +13,7 @@ from consumers.embedding.stage_timer import LatencyEstimate, StageTimer
 from consumers.scoring.calibrator import Calibrator
 from consumers.searching.query_state import INDEX_FAILED, LAST_CHANCE_SECONDS, QueryState, split_by_deadline
 from consumers.searching.query_vectors import QueryVectors
-from consumers.searching.replies import ReplyPublisher
+from consumers.searching.replies import ReplyPublisher, SearchFindings, region_result
 from consumers.searching.retrieval import Retriever
 from consumers.searching.words.text_search import TextSearch
 from infra.qdrant.contract import EngineError, Index
@@ -148,9 +149,24 @@ class SearchHandler:
                 answers.append(partial(self._replies.send_rejected, s.event, s.request.request_id, s.failure))
         return answers
 
-    def _search(self, searches: Sequence[QueryState], timer: StageTimer, started: datetime) -> list[SendReply]:
+    def _retrieve(self, searches: Sequence[QueryState], started: datetime) -> list[SearchFindings]:
+        """Return the findings of each search with those of its regions, which are in the same call of the index."""
+        regions = [region for search in searches for region in search.regions]
         has_text = any(search.request.text is not None for search in searches)
-        results = (self._text_search if has_text else self._retriever).retrieve(searches, started)
+        retriever = self._text_search if has_text else self._retriever
+        results = retriever.retrieve([*searches, *regions], started)
+        of_regions = iter(results[len(searches) :])
+        findings = []
+        for search, found in zip(searches, results, strict=False):
+            pairs = [(region, next(of_regions)) for region in search.regions]
+            for region, _ in pairs:
+                if region.failure is not None:
+                    search.fail(region.failure)
+            findings.append(replace(found, regions=tuple(region_result(*pair) for pair in pairs)))
+        return findings
+
+    def _search(self, searches: Sequence[QueryState], timer: StageTimer, started: datetime) -> list[SendReply]:
+        results = self._retrieve(searches, started)
         searched = timer.lap()
         steps = {"fetched": timer.fetched, "decoded": timer.decoded, "encoded": timer.encoded, "searched": searched}
         answers: list[SendReply] = []

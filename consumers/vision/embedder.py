@@ -1,71 +1,34 @@
-"""Image embedder: computes the look of a picture, one vector of its object, its style (texture) and its colours.
-
-look = [object | style | colour]      each part of unit length
-query = the same, each part times its weight, so that the dot product is the weighted sum of the cosines
-"""
+"""Image embedder: computes the look of a picture, one vector of its object, its style (texture) and its colours."""
 
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from PIL.Image import Image
 
-from consumers.vision.colour import COLOUR_SIZE, ColourExtractor, ColourFacts
+from consumers.vision.colour import ColourExtractor, ColourFacts
+from consumers.vision.contracts import Detector, Encoder, EncoderInput
 from consumers.vision.crops import select_views
 from consumers.vision.keypoints import Keypoints, find_keypoints
+from consumers.vision.look_vector import has_unit_parts
 from consumers.vision.moderator import NO_MODERATOR, ImageModerator
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
+from consumers.vision.regions import Region, choose_regions, cut_out
 from consumers.vision.restoration import brighten, deblur
-from infra.array_types import Box, Floats, Pixels
-from infra.images import decode as decoding
+from infra.array_types import Floats
 from infra.images.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from schemas.failures import Code, Failure, Rejected
 from schemas.filters import ColourName
-from schemas.ranking import Weights
 from schemas.results import Swatch
-from schemas.searches import Crop
+from schemas.searches import Crop, Objects
 
-UNIT_TOLERANCE = 0.01
-"""Largest deviation from 1 of the length of a part: encoders may round to 8 bits of mantissa."""
-
+OpenDetector = Callable[[], Detector]
 Decode = Callable[[bytes, DecodeLimits, CropRegion | None], DecodedImage]
 """Decodes encoded bytes to a picture, or to its crop; raises Rejected."""
-
-
-class EncoderInput(NamedTuple):
-    """Input of the encoder for one picture: its prepared views, and whether it is a studio picture."""
-
-    views: tuple[Pixels, ...]
-    studio: bool
-
-
-class Encoder(Protocol):
-    """Model that turns pictures into vectors; its contract is tests/contracts/test_encoder_contract.py."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Model and hash of all that affects its vectors; vectors of different fingerprints are not comparable."""
-
-    @property
-    def object_size(self) -> int:
-        """Dimensions of the object part, which is first in a vector."""
-
-    @property
-    def style_size(self) -> int:
-        """Dimensions of the style part, which follows the object part."""
-
-    @property
-    def prepare(self) -> Callable[[Image, Box], Pixels]:
-        """Function from a box of an upright RGB picture to pixels, all of one shape; thread-safe."""
-
-    def run(self, batch: Sequence[EncoderInput], /) -> Floats:
-        """Encode N pictures of one or more views: float32 [N, object_size + style_size], parts of unit length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +52,20 @@ class Look:
     keypoints: Keypoints | None = None
     """Keypoints of the picture, or of its crop; None if they were not looked for."""
     encoded_ms: float = 0.0
-    """Time in milliseconds that the encoder took for the whole batch of this picture."""
+    """Time in milliseconds that the detector and the encoder took for the whole batch of this picture."""
     whole_view: Floats | None = None
     """Object part of the whole picture alone, without the second view; None for a picture of one view."""
+    regions: tuple["RegionLook", ...] = ()
+    """Things in the picture, if they were looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionLook:
+    """A thing in a picture: its box as shares of the picture, its objectness, 0 to 1, and its look."""
+
+    box: Crop
+    objectness: float
+    look: Look
 
 
 @dataclass(frozen=True)
@@ -103,9 +77,21 @@ class _EncodedImage:
     thumbnail: bytes | None
     width: int
     height: int
-    phash: PerceptualHash
-    labels: tuple[str, ...]
-    keypoints: Keypoints | None
+    phash: PerceptualHash = NO_HASH
+    labels: tuple[str, ...] = ()
+    keypoints: Keypoints | None = None
+    picture: Image | None = None
+    """Pixels, if its things are looked for."""
+
+
+@dataclass(frozen=True)
+class _RegionPart:
+    """A region of the picture with this number in the batch, and its part of the picture."""
+
+    number: int
+    region: Region
+    box: Crop
+    part: _EncodedImage
 
 
 @dataclass(frozen=True)
@@ -116,6 +102,8 @@ class EmbedOptions:
     """Most keypoints to find in a picture; with 0 none are looked for."""
     restored: bool = False
     """Whether dark photos are brightened, and blurred ones deblurred, as those of queries are."""
+    objects: Objects = "none"
+    """Which things in the pictures get looks of their own."""
 
 
 DEFAULT_OPTIONS = EmbedOptions()
@@ -147,6 +135,8 @@ class ImageEmbedder:
     pool: Executor
     decode: Decode = decode
     moderator: ImageModerator = NO_MODERATOR
+    open_detector: OpenDetector | None = None
+    """Returns the detector of things; None: no things are looked for."""
 
     def embed(
         self,
@@ -163,12 +153,33 @@ class ImageEmbedder:
         results = list(self.pool.map(lambda arguments: decode(*arguments), inputs))
         valid = [result for result in results if isinstance(result, _EncodedImage)]
         started = time.perf_counter()
-        vectors = iter(self._encode([image.encoder_input for image in valid]) if valid else ())
+        parts = self._cut_regions(valid, options.objects) if options.objects != "none" else []
+        batch = [*valid, *(each.part for each in parts)]
+        vectors = self._encode([image.encoder_input for image in batch]) if batch else ()
         encoded_ms = (time.perf_counter() - started) * 1000
-        return [
-            result if isinstance(result, Failure) else self._assemble(result, *next(vectors), encoded_ms)
-            for result in results
+        looks = [self._assemble(image, *vector, encoded_ms) for image, vector in zip(batch, vectors, strict=True)]
+        looks = _add_regions(looks[: len(valid)], parts, looks[len(valid) :])
+        remaining = iter(looks)
+        return [result if isinstance(result, Failure) else next(remaining) for result in results]
+
+    def _cut_regions(self, images: Sequence[_EncodedImage], objects: Objects) -> list[_RegionPart]:
+        """Find the things in the pictures, and prepare the part of the picture with each for the encoder."""
+        pictures = [image.picture for image in images if image.picture is not None]
+        if self.open_detector is None or not pictures:
+            return []
+        detections = self.open_detector().detect(pictures)
+        regions = [
+            (number, picture, region)
+            for number, (picture, boxes) in enumerate(zip(pictures, detections, strict=True))
+            for region in choose_regions(picture.size, boxes, objects)
         ]
+        return list(self.pool.map(lambda arguments: self._cut_region(*arguments), regions))
+
+    def _cut_region(self, number: int, picture: Image, region: Region) -> _RegionPart:
+        part = cut_out(picture, region.box)
+        encoder_input = EncoderInput((self.encoder.prepare(part, (0, 0, *part.size)),), studio=False)
+        encoded = _EncodedImage(encoder_input, self.colours.extract(part), None, *part.size)
+        return _RegionPart(number, region, region.crop(picture.size), encoded)
 
     def _encode(self, inputs: Sequence[EncoderInput]) -> list[tuple[Floats, Floats | None]]:
         """Return the vector of each picture, and the object part of its whole view alone, if it has more views."""
@@ -195,13 +206,15 @@ class ImageEmbedder:
         views = tuple(self.encoder.prepare(image, box) for box in focus.boxes)
         encoder_input = EncoderInput(views, focus.studio)
         found = find_keypoints(image, options.keypoints) if options.keypoints else None
-        return _EncodedImage(encoder_input, self.colours.extract(image), small, *size, phash, labels, found)
+        searched = None if options.objects == "none" else image
+        colour_facts = self.colours.extract(image)
+        return _EncodedImage(encoder_input, colour_facts, small, *size, phash, labels, found, searched)
 
     def _assemble(
         self, image: _EncodedImage, encoded: Floats, whole_view: Floats | None, encoded_ms: float
     ) -> Look | Failure:
         vector = np.concatenate([encoded, image.colour_facts.histogram]).astype(np.float32)
-        if not _has_unit_parts(vector, self.encoder):
+        if not has_unit_parts(vector, self.encoder):
             message = "the encoder gave no vector of numbers and unit length for the picture: send another one"
             return Rejected(Code.VECTOR_INVALID, message)
         return Look(
@@ -221,30 +234,15 @@ class ImageEmbedder:
         )
 
 
-def _has_unit_parts(vector: Floats, encoder: Encoder) -> bool:
-    """Whether object, style and colour each have unit length or are all zeros; this excludes NaN and infinity."""
-    parts = np.split(vector.astype(np.float64), [encoder.object_size, encoder.object_size + encoder.style_size])
-    lengths = np.array([np.linalg.norm(part) for part in parts])
-    return bool(np.all((lengths == 0) | (np.abs(lengths - 1) < UNIT_TOLERANCE)))
-
-
-def look_size(encoder: Encoder) -> int:
-    """Dimensions of a look vector: object, style and colour together."""
-    return encoder.object_size + encoder.style_size + COLOUR_SIZE
-
-
-def weight_look(vector: Floats, weights: Weights, object_size: int, style_size: int) -> Floats:
-    """Multiply each part of `vector` by its share of the weights; the dot product with a look is then the score."""
-    shares = np.array([weights.object, weights.style, weights.colour]) / (
-        weights.object + weights.style + weights.colour
-    )
-    sizes = [object_size, style_size, len(vector) - object_size - style_size]
-    return (vector * np.repeat(shares, sizes)).astype(np.float32)
-
-
-def look_code_version() -> str:
-    """Hash of the source files of this folder and of infra/images: by another code, stored looks are invalid."""
-    digest = sha256()
-    for path in sorted((*Path(__file__).parent.glob("*.py"), *Path(decoding.__file__).parent.glob("*.py"))):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+def _add_regions(
+    looks: Sequence[Look | Failure], parts: Sequence[_RegionPart], part_looks: Sequence[Look | Failure]
+) -> list[Look | Failure]:
+    """Add the looks of the parts to those of their pictures; a part whose look failed is left out."""
+    regions: dict[int, list[RegionLook]] = {}
+    for each, look in zip(parts, part_looks, strict=True):
+        if isinstance(look, Look):
+            regions.setdefault(each.number, []).append(RegionLook(each.box, each.region.objectness, look))
+    return [
+        replace(look, regions=tuple(regions[number])) if number in regions and isinstance(look, Look) else look
+        for number, look in enumerate(looks)
+    ]

@@ -29,7 +29,7 @@ from consumers.runtime.maintenance import MaintenanceTask
 from consumers.runtime.ports import BatchHandler, Sink
 from consumers.runtime.retry_headers import due_time
 from consumers.scoring.calibrator import ITEM_SYNC_POINTS
-from consumers.vision.embedder import look_size
+from consumers.vision.look_vector import look_size
 from consumers.workers.backfill_task import BackfillTask, GenerationOwnership, open_ownership
 from consumers.workers.item_handlers import LiveItems, RetriedItems
 from consumers.workers.metrics import IndexGauge, item_observer

@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import structlog
 
+from consumers.embedding.detector_plugins import find_plugin
 from consumers.embedding.moderation import load_moderator
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.look_parts import LookParts, parts_of
 from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import ImageEmbedder, look_size
+from consumers.vision.embedder import ImageEmbedder, OpenDetector
+from consumers.vision.look_vector import look_size
 from infra.config.kafka import KafkaSettings
-from infra.config.settings import Settings
+from infra.config.settings import DEFAULT_DETECTOR, Settings, TorchSettings
 from infra.cores import available_cores
 from infra.encoder import open_encoder
 from infra.images.decode import DecodeLimits
@@ -135,7 +138,17 @@ def open_embedder(settings: Settings, encoder: str, stack: ExitStack) -> ImageEm
     pool = stack.enter_context(ThreadPoolExecutor(cores + 1, thread_name_prefix="embedder"))
     image_settings = settings.images
     limits = DecodeLimits(image_settings.max_bytes, image_settings.max_pixels, thumbnail=image_settings.thumbnails)
-    return ImageEmbedder(encoder_model, make_colour_extractor(), limits, pool, decoders.decode, moderator)
+    detector, colours = find_detector(settings.detector, settings.torch), make_colour_extractor()
+    return ImageEmbedder(encoder_model, colours, limits, pool, decoders.decode, moderator, detector)
+
+
+def find_detector(name: str, torch_settings: TorchSettings) -> OpenDetector:
+    """The function that opens the detector of this name at its first call; raises SettingsError if none has it."""
+    if name != DEFAULT_DETECTOR:
+        return find_plugin(name)
+    from infra.encoder.region_detector import open_region_detector
+
+    return cache(partial(open_region_detector, torch_settings))
 
 
 def open_index(settings: Settings, fingerprint: str, size: int, generation: int | None = None) -> Index:

@@ -19,6 +19,9 @@ from infra.config.kafka import KafkaSettings
 from infra.config.observability import LogSettings, MetricsSettings, TraceSettings
 from infra.config.qdrant import QdrantSettings
 
+DEFAULT_DETECTOR = "default"
+"""The detector that needs no plug-in."""
+
 
 class TorchSettings(BaseModel):
     """How the encoder runs its model."""
@@ -107,6 +110,10 @@ class Settings(BaseSettings):
     )
     encoder: str = Field(
         "best", description="best, balanced or fast; a folder of `lookstream fit`; any Hugging Face image model"
+    )
+    detector: str = Field(
+        DEFAULT_DETECTOR,
+        description="Finds the things in pictures for searches with `objects`: default, or a plug-in",
     )
     drain_s: float = Field(
         120, ge=0, le=3_600, description="Seconds that a local `up` may take to finish what is queued when it stops"

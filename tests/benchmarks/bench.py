@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from consumers.vision.embedder import Encoder
+from consumers.vision.contracts import Encoder
 from infra.config.settings import TorchSettings
 from infra.console import FAILED, report_errors
 from infra.encoder import EncoderUnavailable, open_encoder

@@ -17,8 +17,10 @@ from PIL.Image import Image
 from consumers.points.look_payload import look_payload
 from consumers.points.payload import ItemState
 from consumers.vision.colour import ColourExtractor, make_colour_extractor
+from consumers.vision.contracts import Encoder, EncoderInput
 from consumers.vision.crops import select_views
-from consumers.vision.embedder import Encoder, EncoderInput, ImageEmbedder, Look, look_size
+from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.look_vector import look_size
 from infra.images.decode import DecodeLimits, decode, thumbnail
 from infra.local.services import index_service
 from infra.qdrant.contract import Point, SearchPlan

@@ -36,9 +36,10 @@ from consumers.scoring.verification import NO_VERIFICATION, VERIFIED_HITS, Verif
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import ImageEmbedder, look_size
+from consumers.vision.embedder import ImageEmbedder
 from consumers.vision.keypoint_matching import agreement
 from consumers.vision.keypoints import NO_KEYPOINTS, find_keypoints
+from consumers.vision.look_vector import look_size
 from infra.config.settings import TorchSettings
 from infra.console import report_errors
 from infra.encoder import EncoderUnavailable, open_encoder
@@ -169,7 +170,7 @@ def _pictures(data: Path | None, count: int, queries: int) -> tuple[list[bytes],
             [jpeg(photo(package(number), number)) for number in range(queries)],
         )
     files = sorted(file for file in data.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
-    return [[file.read_bytes() for file in some] for some in (files[:count], files[-queries:])]
+    return [file.read_bytes() for file in files[:count]], [file.read_bytes() for file in files[-queries:]]
 
 
 def main(

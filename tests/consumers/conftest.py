@@ -13,7 +13,8 @@ from consumers.scoring.look_parts import LookParts
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import ImageEmbedder, look_size
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look_vector import look_size
 from infra.config.images import ImageSettings
 from infra.config.qdrant import QdrantSettings
 from infra.config.settings import TorchSettings

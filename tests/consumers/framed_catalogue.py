@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from consumers.vision.embedder import EncoderInput
+from consumers.vision.contracts import EncoderInput
 from infra.array_types import Box, Floats, Pixels
 from infra.encoder.grid import GridEncoder
 from schemas.envelope import Event

@@ -20,7 +20,8 @@ from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.facets_handler import FacetsHandler
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
-from consumers.vision.embedder import ImageEmbedder, look_size
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look_vector import look_size
 from infra.qdrant import rows
 from infra.qdrant.contract import Index, Point, ScoredPoint
 from infra.qdrant.point_ids import point_id

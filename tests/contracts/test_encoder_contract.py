@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from consumers.vision.contracts import Encoder, EncoderInput
 from consumers.vision.crops import middle_box
-from consumers.vision.embedder import Encoder, EncoderInput
 from infra.array_types import Box, Pixels
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder

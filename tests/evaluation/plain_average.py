@@ -16,7 +16,7 @@ from consumers.quality.evaluation.ground_truth import GroundTruth
 from consumers.quality.evaluation.run import EvaluationSetup
 from consumers.quality.evaluation.setup import SetupOptions, open_in_process
 from consumers.quality.evaluation.system_under_test import SearchQuestion, catalogue_id, index_rows, search_all
-from consumers.vision.embedder import Encoder, EncoderInput
+from consumers.vision.contracts import Encoder, EncoderInput
 from infra.array_types import Box, Floats, Pixels
 from infra.config.settings import Settings
 from infra.encoder import open_encoder

@@ -16,7 +16,7 @@ from consumers.quality.evaluation.labelled_dataset import LabelColumns, parse_so
 from consumers.quality.evaluation.setup import SetupOptions
 from consumers.quality.evaluation.system_under_test import search_all
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
-from consumers.vision.embedder import EncoderInput
+from consumers.vision.contracts import EncoderInput
 from infra.config.settings import Settings, TorchSettings
 from infra.encoder import open_encoder
 from infra.encoder.lite import PROFILES, open_network, probe

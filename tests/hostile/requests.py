@@ -169,6 +169,7 @@ def search_fields() -> list[Mutation]:
         "unlike": (["x" * 201], [1]),
         "item_id": ("x", 1, "", "\ud800"),
         "intent": ("", "everything", 1),
+        "objects": ("some", 1, True),
         "collapse": ("colour", 1),
         "image": (
             {},
@@ -205,6 +206,7 @@ def search_fields() -> list[Mutation]:
         "thumbnails": (True,),
         "look": (True,),
         "understand": ("auto",),
+        "objects": ("none", "auto", "all"),
         "crop": ({"x": 0, "y": 0, "w": 1, "h": 1}, {"x": 5e-324, "y": -0.0, "w": 1, "h": 1}),
         "deadline_ms": (50, 60_000),
         "more_images": ([inline(picture())] * 7,),

@@ -30,6 +30,7 @@ def ask(**fields: Any) -> SearchRequest:
         {"text": "red shoes"},
         {"text": "red shoes", "filters": {"brand": ["Acme"]}, "ignore_words": ["red"], "collapse": "brand"},
         {"image": PICTURE, "text": "but in red", "diversity": 0.5},
+        {"image": PICTURE, "objects": "auto", "like": ["a"]},
     ],
     ids=str,
 )
@@ -51,6 +52,8 @@ def test_searches_that_make_sense(fields: dict[str, Any]) -> None:
         ({"image": PICTURE, "item_id": "a"}, "not both"),
         ({"item_id": "a", "more_images": [PICTURE]}, "`more_images` needs `image`"),
         ({"item_id": "a", "crop": {"x": 0, "y": 0, "w": 0.5, "h": 0.5}}, "`crop` needs `image`"),
+        ({"item_id": "a", "objects": "auto"}, "`objects` needs `image`"),
+        ({"image": PICTURE, "objects": "all", "crop": {"x": 0, "y": 0, "w": 0.5, "h": 0.5}}, "without `crop`"),
         ({"like": ["a"], "unlike": ["a"]}, "cannot be in `like` or `item_id`: a"),
         ({"item_id": "a", "unlike": ["a"]}, "cannot be in `like` or `item_id`: a"),
         ({"item_id": "a", "none_of": [{}]}, "is empty, so everything satisfies it"),

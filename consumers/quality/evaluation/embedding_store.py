@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder, Look, look_code_version
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder, Look
 from consumers.vision.keypoints import NO_KEYPOINTS, QUERY_KEYPOINTS, STORED_KEYPOINTS, unpack_keypoints
+from consumers.vision.look_vector import look_code_version
 from consumers.vision.perceptual_hash import parse_hash
 from schemas.failures import Failure
 from schemas.results import Swatch
@@ -47,11 +48,11 @@ class EmbeddingStore:
     def embed(
         self, pictures: Sequence[bytes], crops: Sequence[Crop | None] = (), options: EmbedOptions = DEFAULT_OPTIONS
     ) -> list[Look | Failure]:
-        """A look for each picture, or the failure that prevented it; with crops, the cache is not used.
+        """A look for each picture, or the failure that prevented it; with crops or `objects` it is not cached.
 
         Cached looks have their keypoints in any case: restored ones those of a query, others those of the index.
         """
-        if any(crops):
+        if any(crops) or options.objects != "none":
             return self.embedder.embed(pictures, crops, options)
         suffix = " restored" if options.restored else ""
         digests = [sha256(picture).hexdigest() + suffix for picture in pictures]

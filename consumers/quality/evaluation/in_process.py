@@ -18,7 +18,7 @@ from consumers.scoring.look_parts import parts_of
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
-from consumers.vision.embedder import look_size
+from consumers.vision.look_vector import look_size
 from infra.config.errors import BadInput
 from infra.kafka import OutgoingRecord
 from infra.qdrant.contract import Index

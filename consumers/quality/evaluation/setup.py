@@ -17,7 +17,8 @@ from consumers.quality.evaluation.run import EvaluationSetup
 from consumers.quality.evaluation.system_under_test import Step, TrackProgress
 from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import Encoder, ImageEmbedder
+from consumers.vision.contracts import Encoder
+from consumers.vision.embedder import ImageEmbedder
 from infra.config.settings import Settings
 from infra.cores import available_cores
 from infra.encoder import open_encoder

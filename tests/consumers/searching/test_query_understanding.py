@@ -2,8 +2,13 @@
 
 import pytest
 
-from consumers.searching.query_state import INTENT_BOOST, NO_INTENT, InferredIntent
-from consumers.searching.query_understanding import has_too_few_hits, infer_intent
+from consumers.searching.query_understanding import (
+    INTENT_BOOST,
+    NO_INTENT,
+    InferredIntent,
+    has_too_few_hits,
+    infer_intent,
+)
 from schemas.filters import Filters
 from schemas.results import Likely, Swatch
 from schemas.searches import SearchRequest

@@ -1,11 +1,14 @@
 """SearchHandler on a real index: each request gets exactly one result, whatever happens."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.stage_timer import LatencyEstimate
@@ -17,6 +20,7 @@ from consumers.scoring.look_parts import LookParts
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import ImageEmbedder
+from infra.fetching.fetcher import ImageFetcher
 from infra.kafka import Record
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.client import EmbeddedIndex
@@ -27,6 +31,7 @@ from schemas.items import InlineImage, ItemUpserted, UrlImage
 from schemas.results import SearchResult
 from schemas.searches import Crop, SearchRequest
 from schemas.topics import SEARCH_REQUESTS, SEARCH_RESULTS
+from tests.component_detector import ComponentDetector
 
 if TYPE_CHECKING:
     from tests.consumers.conftest import Outbox
@@ -239,3 +244,60 @@ def test_even_an_unreadable_request_is_answered(outbox: "Outbox", sent: bytes | 
     [result] = outbox.bodies(SEARCH_RESULTS)
     assert isinstance(result, SearchResult)
     assert (result.request_id, result.status, result.code) == (named, "rejected", Code.EVENT_UNREADABLE)
+
+
+@pytest.fixture
+def street(discs: Path) -> InlineImage:
+    """A picture with a red disc and a smaller blue one on a plain ground."""
+    picture = Image.new("RGB", (600, 400), "white")
+    for name, side, place in (("red", 200, (30, 100)), ("blue", 150, (400, 50))):
+        with Image.open(discs / f"{name}.png") as disc:
+            picture.paste(disc.convert("RGB").resize((side, side)), place)
+    out = BytesIO()
+    picture.save(out, "PNG")
+    return InlineImage(data=out.getvalue())
+
+
+@pytest.fixture
+def scenes(
+    job: SearchHandler,
+    index: Index,
+    embedder: ImageEmbedder,
+    confidence: Calibrator,
+    images: ImageFetcher,
+    outbox: "Outbox",
+) -> SearchHandler:
+    """Searches over the same discs, with a detector."""
+    pipeline = ImagePipeline(images.fetch_waves, replace(embedder, open_detector=ComponentDetector).embed, "fake:1")
+    return SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, "fake:1", everywhere))
+
+
+def test_each_thing_in_a_picture_has_hits_of_its_own(
+    scenes: SearchHandler, outbox: "Outbox", street: InlineImage
+) -> None:
+    body = SearchRequest(request_id="q", image=street, objects="auto", strict=False, top_k=2)
+    [result] = ask(scenes, outbox, body)
+    assert len(result.hits) == 2
+    assert [region.hits[0].item_id for region in result.regions] == ["red", "blue"]
+    assert [len(region.hits) for region in result.regions] == [2, 2]
+    assert all(region.more for region in result.regions)
+    assert [region.palette[0].name for region in result.regions] == ["red", "blue"]
+
+
+def test_a_search_without_things_answers_as_before_and_so_does_one_for_a_single_thing(
+    scenes: SearchHandler, outbox: "Outbox", street: InlineImage, discs: Path
+) -> None:
+    bodies = [
+        SearchRequest(request_id=f"q-{objects}", image=street, objects=objects, strict=False)
+        for objects in ("none", "auto", "all")
+    ]
+    results = {r.request_id: r for r in ask(scenes, outbox, *bodies, request(discs, "red", objects="auto"))}
+    assert [len(r.regions) for r in results.values()] == [0, 2, 2, 0]
+    assert results["q-none"].hits == results["q-auto"].hits == results["q-all"].hits
+    assert results["q-red"].hits[0].item_id == "red"
+
+
+def test_a_filter_applies_to_each_thing(scenes: SearchHandler, outbox: "Outbox", street: InlineImage) -> None:
+    filters = Filters(exclude_items=("red",))
+    [result] = ask(scenes, outbox, SearchRequest(request_id="q", image=street, objects="all", filters=filters))
+    assert "red" not in {hit.item_id for region in result.regions for hit in region.hits}

@@ -10,17 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from consumers.vision.colour import ColourExtractor
+from consumers.vision.contracts import EncoderInput
 from consumers.vision.crops import MIDDLE_SIDE_SHARE
-from consumers.vision.embedder import EmbedOptions, EncoderInput, ImageEmbedder, Look, look_size, weight_look
+from consumers.vision.embedder import EmbedOptions, ImageEmbedder, Look
+from consumers.vision.look_vector import look_size, weight_look
 from infra.array_types import Box
 from infra.encoder.grid import GridEncoder
 from infra.images.decode import DecodeLimits, decode
 from schemas.failures import Code, Rejected
 from schemas.ranking import INTENTS, Weights
 from schemas.searches import Crop
+from tests.component_detector import ComponentDetector
 from tests.consumers.framed_catalogue import TwoViewEncoder, framed_photo
 from tests.consumers.vision.packages import package
 
@@ -45,9 +48,10 @@ def red(encode: Encode) -> bytes:
 
 @dataclass(frozen=True)
 class OverflowingEncoder:
-    """The grid encoder, but its first vector of every batch is not finite, as of a network that overflows."""
+    """The grid encoder, but one vector of every batch is not finite, as of a network that overflows."""
 
     grid: GridEncoder = field(default_factory=GridEncoder)
+    at: int = 0
     fingerprint: str = "overflowing:1"
     object_size: int = GridEncoder.object_size
     style_size: int = GridEncoder.style_size
@@ -57,7 +61,7 @@ class OverflowingEncoder:
 
     def run(self, batch: Sequence[EncoderInput]) -> NDArray[np.float32]:
         vectors = self.grid.run(batch)
-        vectors[0, 3] = np.nan
+        vectors[self.at, 3] = np.nan
         return vectors
 
 
@@ -71,6 +75,8 @@ class RecordingEncoder:
     style_size: int = GridEncoder.style_size
     boxes: list[Box] = field(default_factory=list)
     inputs: list[EncoderInput] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    """Of the batches."""
 
     def prepare(self, image: Image.Image, box: Box) -> NDArray[np.uint8]:
         self.boxes.append(box)
@@ -78,6 +84,7 @@ class RecordingEncoder:
 
     def run(self, batch: Sequence[EncoderInput]) -> NDArray[np.float32]:
         self.inputs.extend(batch)
+        self.sizes.append(len(batch))
         return self.grid.run(batch)
 
 
@@ -236,3 +243,52 @@ def test_a_look_scores_one_against_itself(intent: str, embedder: ImageEmbedder, 
     assert isinstance(look, Look)
     weights = {str(name): weights for name, weights in INTENTS.items()}[intent]
     assert weight_look(look.vector, weights, 48, 16) @ look.vector == pytest.approx(1, abs=1e-4)
+
+
+@pytest.fixture
+def two_discs(encode: Encode) -> bytes:
+    """A red disc on the left and a blue one on the right, on white."""
+    image = Image.new("RGB", (400, 300), "white")
+    ImageDraw.Draw(image).ellipse((40, 100, 140, 200), fill="#cc2222")
+    ImageDraw.Draw(image).ellipse((240, 120, 340, 220), fill="#2255cc")
+    return encode(image)
+
+
+def test_each_thing_has_a_look_of_its_own_from_the_same_batch(
+    pool: ThreadPoolExecutor, colours: ColourExtractor, two_discs: bytes, red: bytes
+) -> None:
+    encoder = RecordingEncoder()
+    embedder = ImageEmbedder(encoder, colours, DecodeLimits(), pool, open_detector=ComponentDetector)
+    look, other = embedder.embed([two_discs, red], (), EmbedOptions(objects="auto"))
+    assert isinstance(look, Look)
+    assert isinstance(other, Look)
+    assert [region.look.colours[0] for region in look.regions] == ["red", "blue"]
+    left, right = (region.box for region in look.regions)
+    assert (left.x, left.y, left.w, left.h) == pytest.approx((0.1, 1 / 3, 0.25, 1 / 3), abs=0.02)
+    assert (right.x, right.w) == pytest.approx((0.6, 0.25), abs=0.02)
+    assert other.regions == ()
+    assert encoder.sizes == [4]
+
+
+def test_the_look_of_the_whole_is_the_same_with_things_and_without(
+    pool: ThreadPoolExecutor, colours: ColourExtractor, two_discs: bytes
+) -> None:
+    embedder = ImageEmbedder(GridEncoder(), colours, DecodeLimits(), pool, open_detector=ComponentDetector)
+    [plain], [rich] = (
+        embedder.embed([two_discs], (), EmbedOptions(objects=objects)) for objects in ("none", "all")
+    )
+    assert isinstance(plain, Look)
+    assert isinstance(rich, Look)
+    assert np.array_equal(plain.vector, rich.vector)
+    assert plain.regions == ()
+    assert len(rich.regions) == 2
+
+
+def test_a_thing_whose_look_fails_is_left_out(
+    pool: ThreadPoolExecutor, colours: ColourExtractor, two_discs: bytes
+) -> None:
+    encoder = OverflowingEncoder(at=1)
+    embedder = ImageEmbedder(encoder, colours, DecodeLimits(), pool, open_detector=ComponentDetector)
+    [look] = embedder.embed([two_discs], (), EmbedOptions(objects="auto"))
+    assert isinstance(look, Look)
+    assert [region.look.colours[0] for region in look.regions] == ["blue"]

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoModel, BertConfig, BertModel, ViTConfig, ViTImageProcessorPil, ViTModel
 
-from consumers.vision.embedder import Encoder, EncoderInput
+from consumers.vision.contracts import Encoder, EncoderInput
 from infra.config.settings import TorchSettings
 from infra.encoder import EncoderUnavailable, open_backbone, open_encoder
 from infra.encoder.efficientnet import EfficientNetLite, from_checkpoint

@@ -12,7 +12,7 @@ from PIL import Image
 from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoModel, BertConfig, BertModel
 
-from consumers.vision.embedder import Encoder, EncoderInput
+from consumers.vision.contracts import Encoder, EncoderInput
 from infra.array_types import Box
 from infra.config.settings import TorchSettings
 from infra.encoder import EncoderUnavailable, open_encoder

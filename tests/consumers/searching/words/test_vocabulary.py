@@ -6,7 +6,8 @@ import numpy as np
 
 from consumers.searching.words.lexicon import NamedColour, read_lexicon
 from consumers.searching.words.vocabulary import MAX_AGE_SECONDS, MAX_TENANTS, VocabularyCache
-from consumers.vision.embedder import ImageEmbedder, look_size
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look_vector import look_size
 from infra.qdrant.contract import Point
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.point_ids import point_id
