@@ -169,7 +169,7 @@ def _pictures(data: Path | None, count: int, queries: int) -> tuple[list[bytes],
             [jpeg(photo(package(number), number)) for number in range(queries)],
         )
     files = sorted(file for file in data.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
-    return [[file.read_bytes() for file in some] for some in (files[:count], files[-queries:])]
+    return [file.read_bytes() for file in files[:count]], [file.read_bytes() for file in files[-queries:]]
 
 
 def main(
