@@ -17,8 +17,8 @@ from schemas.searches import Crop, RequestId
 from schemas.words import MOST_WORDS, UnderstoodWord
 
 LOW_COVERAGE = 0.35
-"""Coverage below which a result is flagged. Of photos whose kind was removed from the index, .69 (groceries) and
-.53 (clothes) are below it; of all other photos, .24 and .15 (DECISIONS.md)."""
+"""Coverage below which a result is flagged. Of photos whose kind was removed from the index, .84 (groceries) and
+.53 (clothes) are below it; of all other photos, .26 and .16 (DECISIONS.md)."""
 
 Status = Literal["ok", "no_match", "rejected", "expired", "unavailable"]
 

@@ -31,8 +31,9 @@ class MeasuredConstants:
     """Graph links of a point (research on 100,000 points, one graph of 448 dimensions)."""
     index_bytes: float = 276
     """Id of a point and its part of the payload indexes, in memory."""
-    payload_bytes: float = 10_500
-    """Attributes, a thumbnail of 160 pixels (median sizes: 4.4 to 7.4 kB) and keypoints (4 kB), on disk."""
+    payload_bytes: float = 11_200
+    """Attributes, a thumbnail of 160 pixels (median sizes: 4.4 to 7.4 kB), keypoints (4 kB) and the whole view of a
+    photo (.7 kB), on disk."""
     engine_ms: float = 0.5
     """Core time of one search in one shard (100,000 points, recall@10 .999)."""
 

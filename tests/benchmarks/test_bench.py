@@ -19,7 +19,7 @@ from tests.benchmarks import bench, capacity_simulation, indexes, load, search, 
 from tests.benchmarks.whole_path import run_system
 from tests.end_to_end.system import System
 
-SEEING = {"decode", "colour", "prepare", "see"}
+SEEING = {"decode", "colour", "prepare", "restore", "see"}
 HOPS = {"fetch_64", "produce_64", "take_64", "commit", "reply_16"}
 STAGES = SEEING | HOPS | {"encode_1", "encode_8", "upsert_64", "search_1"}
 

@@ -73,6 +73,7 @@ ABLATIONS: Mapping[str, Ablation] = {
     "metric of the collection": Ablation(lambda _: DEFAULT_METRIC),
     "its boost of the likely category": Ablation(lambda metric: replace(metric, category_weight=0.0)),
     "its weight of colours": Ablation(lambda metric: replace(metric, colour_factor=1.0)),
+    "its choice of views": Ablation(lambda metric: replace(metric, whole_view=False)),
     "verification": Ablation(is_verified=False),
     "rule for pictures without colours": Ablation(has_palette=False),
     "restoration of dark and blurred queries": Ablation(is_restored=False),

@@ -82,12 +82,13 @@ def test_two_tables_are_one_set(tmp_path: Path) -> None:
 
 
 def test_parts_of_the_metric_are_taken_out_one_by_one() -> None:
-    metric = Metric(transform=np.eye(2, dtype=np.float32), colour_factor=0.5, category_weight=0.4)
+    metric = Metric(transform=np.eye(2, dtype=np.float32), colour_factor=0.5, category_weight=0.4, whole_view=True)
     changed = {name: ablation.metric(metric) for name, ablation in ABLATIONS.items()}
     assert changed["metric of the collection"] == DEFAULT_METRIC
     assert changed["its boost of the likely category"].category_weight == 0
     assert changed["its boost of the likely category"].colour_factor == 0.5
     assert changed["its weight of colours"].colour_factor == 1
+    assert not changed["its choice of views"].whole_view
     assert changed["verification"] is metric
 
 
