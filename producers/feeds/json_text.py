@@ -10,7 +10,9 @@ from producers.row_reader import Json
 PIECE = 1 << 18
 """Characters that are read at once."""
 TRIM = 1 << 20
-"""Characters before the current place that stay in memory."""
+"""Most characters before the current place that stay in memory."""
+MARGIN = 200
+"""Characters before the current place that show the indent of its line."""
 BLANK = re.compile(r"[\s,;\x1e\ufeff]*")
 FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,200}"\s*:)')
 STRUCTURE = re.compile(r'"(?:[^"\\\r\n]|\\.)*+"?|[{}\[\]]')
@@ -50,15 +52,21 @@ class JsonText:
 
     def fill(self, least: int = PIECE) -> bool:
         """Read at least `least` characters. False at the end of the file."""
-        pieces, count = [self.text[self.place :]], 0
+        self._trim()
+        pieces, count = [self.text], 0
         while count < least and not self.ended:
             piece = self.file.text.read(PIECE)
             self.ended = not piece
             count += len(piece)
             self.scannable += SCAN_RATIO * len(piece)
             pieces.append(piece)
-        self.text, self.place = "".join(pieces), 0
+        self.text = "".join(pieces)
         return count > 0
+
+    def _trim(self) -> None:
+        """Drop what is far before the present place."""
+        start = max(self.place - MARGIN, 0)
+        self.text, self.place = self.text[start:], self.place - start
 
     def move(self, place: int) -> None:
         """Go to a place further on."""
@@ -101,7 +109,7 @@ class JsonText:
     def decode(self) -> Json:
         """Read a value. Raises ValueError or RecursionError; then the place is unchanged."""
         if self.place > TRIM:  # an error of the decoder counts the lines before it
-            self.text, self.place = self.text[self.place :], 0
+            self._trim()
         while True:
             text, key = self.text, FIRST_KEY.match(self.text, self.place)
             try:
@@ -127,11 +135,17 @@ class JsonText:
         if isinstance(error, UnreadableBytes):
             return
         broken_at = error.pos if isinstance(error, json.JSONDecodeError) else self.place + LEAST_DEPTH
+        pattern = self._start_pattern()
+        swallowed = pattern.search(self.text, self.place + 1, broken_at) if self._indent() is not None else None
+        if swallowed is not None and self.scannable > 0:  # an open bracket makes the next objects its parts
+            self.scannable -= broken_at - self.place
+            self.move(swallowed.start())
+            return
         last_quote = self.text.rfind('"', self.place, broken_at)
         text_start = self.text.rfind(
             '"', self.place, max(last_quote, 0)
         )  # a text that is not closed may hold the next
-        start, pattern = max(text_start, self.place + 1), self._start_pattern()
+        start = max(text_start, self.place + 1)
         is_syntax = isinstance(error, json.JSONDecodeError) and error.msg.startswith(SYNTAX_ERRORS)
         end = self._balanced_end() if is_syntax and self.scannable > 0 else None
         if end is not None and end > broken_at and pattern.search(self.text, start, end) is None:
@@ -141,13 +155,18 @@ class JsonText:
 
     def _start_pattern(self) -> re.Pattern[str]:
         """How the next object of the present array begins: at the same indent, or with the same name."""
-        margin = self.text[max(self.place - 200, 0) : self.place]
-        indent = margin[max(margin.rfind("\n"), margin.rfind("\r")) + 1 :]
-        if len(indent) < len(margin) and not indent.strip(" \t"):
+        indent = self._indent()
+        if indent is not None:
             return re.compile(rf"(?<=[\r\n]){re.escape(indent)}\{{")
         key = FIRST_KEY.match(self.text, self.place)
         first_key = self.first_key or (key[1] if key else '"')
         return re.compile(rf"\{{\s*{re.escape(first_key)}")
+
+    def _indent(self) -> str | None:
+        """The blanks between the beginning of the line and the present place; None if there is anything else."""
+        margin = self.text[max(self.place - MARGIN, 0) : self.place]
+        indent = margin[max(margin.rfind("\n"), margin.rfind("\r")) + 1 :]
+        return indent if len(indent) < len(margin) and not indent.strip(" \t") else None
 
     def skip_to(self, pattern: re.Pattern[str], start: int) -> None:
         """Go to the next match from a place on, or to the end of the file."""
@@ -156,7 +175,7 @@ class JsonText:
             if not self.fill():
                 self.move(len(self.text))
                 return
-            start = 0
+            start = self.place
         self.move(found.start())
 
     def _balanced_end(self) -> int | None:

@@ -61,7 +61,7 @@ class _ObjectReader:
                 continue
             if end < 0 and not source.ended:
                 yield BadRow(source.line, f"the line has more than {MAX_LINE:,} characters")
-                source.skip_to(re.compile(r"(?<=\n)"), source.place)
+                source.skip_to(re.compile(r"(?<=\n)"), source.place + 1)
                 continue
             line = source.text[source.place :] if end < 0 else source.text[source.place : end]
             if end < 0 and self.file.damage is not None:

@@ -6,7 +6,7 @@ Prefixes are resolved here, not by expat, so that one without a declaration is n
 from xml.parsers import expat
 
 from producers.feeds.xml_context import FeedContext
-from producers.feeds.xml_product import MAX_DEPTH, XmlProduct
+from producers.feeds.xml_product import MAX_DEPTH, ProductRefused, XmlProduct
 
 PRODUCTS = {
     "item", "entry", "product", "offer", "shopitem", "article", "good", "ad", "listing", "record", "row", "artikel",
@@ -55,7 +55,7 @@ class ProductParser:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self.root = self.root or name
         if len(self.path) >= MAX_DEPTH:
-            raise FeedRefused(f"has more than {MAX_DEPTH} nested elements")
+            raise ProductRefused(f"has more than {MAX_DEPTH} nested elements")
         self._context.declare(attributes)
         local = self._context.resolve(name)[0]
         if local.lower() in PRODUCTS:

@@ -2,9 +2,9 @@
 
 python -m tests.fuzz.feeds [--count 10000] [--seed 1] [--only NAME] [--keep FOLDER]
 
-A corpus of feeds is made for every format, dialect, encoding and compression. Each is mutated: its cells, its
-quotes, its encoding, its bytes. What is checked: no other exception; at most SECONDS for one; each bad row has a
-line; and where one record is mutated, every record that is not next to it is still read.
+A corpus of feeds is made for every format, dialect, encoding and compression, and of posts and change events. Each
+is mutated: its cells, its quotes, its encoding, its bytes. What is checked: no other exception; at most SECONDS for
+one; each bad row has a line; and where one record is mutated, every record that is not next to it is still read.
 """
 
 import bz2
@@ -20,6 +20,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -33,8 +34,14 @@ from rich.table import Table
 from infra.config.errors import BadInput
 from producers.catalog import CatalogFormat, read_items
 from producers.column_mapping import choose_columns
+from producers.debezium.changes import ChangeReader
+from producers.debezium.follow import read_change_items
+from producers.debezium.mapping import TableMapping
+from producers.feed_item import FeedItem, FeedResult
 from producers.feeds.formats import read_feed
+from producers.image_refs import refuse_paths
 from producers.row_reader import BadRow, FeedRow, SkippedRow
+from producers.social.posts import SocialFormat, read_posts
 
 SECONDS = 5.0
 RECORDS = 30
@@ -72,6 +79,8 @@ class Feed:
     pack: Callable[[bytes], bytes] = bytes
     are_rows: bool = True
     """Whether each record is a row of its own, so that the others must stay."""
+    read: Callable[[Path], Iterator[FeedResult]] | None = None
+    """Reads the items of a file; None for catalogs."""
 
     def data(self, records: Sequence[str] | None = None) -> bytes:
         """The bytes of the file."""
@@ -168,6 +177,51 @@ def parquet(data: bytes) -> bytes:
     return out.getvalue()
 
 
+def post_of(number: int) -> dict[str, object]:
+    """A post with a picture, and the activity that creates it."""
+    cells = item_of(number)
+    picture = {
+        "type": "Document",
+        "mediaType": "image/jpeg",
+        "url": cells["image_link"],
+        "width": 100,
+        "height": 80,
+    }
+    post = {"type": "Note", "id": cells["id"], "content": f"<p>{cells['title']}</p>", "attachment": [picture]}
+    return {"type": "Create", "id": f"{cells['id']}/activity", "published": "2026-01-10T09:00:00Z", "object": post}
+
+
+def change_of(number: int) -> dict[str, object]:
+    """The change of a row of a table."""
+    return {"op": "c", "before": None, "after": item_of(number), "source": {"ts_ms": 1_769_000_000_000 + number}}
+
+
+def read_changes(path: Path) -> Iterator[FeedResult]:
+    """The item events of change events."""
+    columns = {"item_id": "id", "title": "title", "image": "image_link", "price": "price"}
+    return read_change_items(path, ChangeReader(TableMapping(columns=columns), refuse_paths))
+
+
+def events() -> list[Feed]:
+    """Posts and change events, one a line, and a collection of posts."""
+    posts, changes = (
+        [f"{json.dumps(make(number), ensure_ascii=number % 2 == 0)}\n" for number in range(RECORDS)]
+        for make in (post_of, change_of)
+    )
+    flat = [
+        f'{{"id": "id-{number}"}}\t{json.dumps(item_of(number) | {"__op": "c", "__source_ts_ms": number + 1})}\n'
+        for number in range(RECORDS)
+    ]
+    outbox = [post.replace("\n", ",\n" if number < RECORDS - 1 else "\n") for number, post in enumerate(posts)]
+    read = partial(read_posts, social_format=SocialFormat())
+    return [
+        Feed("posts", ".jsonl", "", posts, read=read),
+        Feed("outbox", ".json", '{"type": "OrderedCollection", "orderedItems": [\n', outbox, "]}\n", read=read),
+        Feed("change events", ".jsonl", "", changes, read=read_changes),
+        Feed("flat change events", ".txt", "", flat, read=read_changes),
+    ]
+
+
 def corpus() -> list[Feed]:
     """A feed of every kind."""
     plain = table("csv", ",")
@@ -209,6 +263,7 @@ def corpus() -> list[Feed]:
         ),
         *(Feed(name, ".csv", plain.head, plain.records, pack=pack, are_rows=False) for name, pack in packs.items()),
         Feed("parquet", ".parquet", "", [], pack=parquet, are_rows=False),
+        *events(),
         *(
             Feed(
                 path.name,
@@ -288,7 +343,7 @@ def check(feed: Feed, random_: random.Random, folder: Path, tally: Tally) -> Non
     started = time.process_time()
     problem = None
     with ErrorCatcher() as caught:
-        problem = _read(path, tally, untouched)
+        problem = _read(path, tally, untouched) if feed.read is None else _read_events(feed, path, tally, untouched)
     if isinstance(caught.error, BadInput):
         tally.refused += 1
         problem = (
@@ -317,6 +372,18 @@ def _read(path: Path, tally: Tally, untouched: set[str]) -> str | None:
         return f"{len(rows)} rows and {len(items)} items"
     ids = Counter(str(row.cells.get("id")) for row in rows if isinstance(row, FeedRow))
     lost = {name for name in untouched if not ids[name]}
+    return f"lost without a word: {', '.join(sorted(lost))}" if lost else None
+
+
+def _read_events(feed: Feed, path: Path, tally: Tally, untouched: set[str]) -> str | None:
+    """Read posts or change events; returns what is wrong."""
+    results = [] if feed.read is None else list(feed.read(path))
+    if any(result.line < 1 for result in results):
+        return "a result without a line"
+    items = Counter(result.event.item_id for result in results if isinstance(result, FeedItem))
+    tally.rows += items.total()
+    tally.bad += sum(isinstance(result, BadRow) for result in results)
+    lost = {name for name in untouched if not items[name]}
     return f"lost without a word: {', '.join(sorted(lost))}" if lost else None
 
 

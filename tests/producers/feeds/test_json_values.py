@@ -140,6 +140,20 @@ def test_text_between_products_has_its_line_and_costs_none(tmp_path: Path) -> No
     assert [row.line for row in found if isinstance(row, BadRow)] == [6]
 
 
+@pytest.mark.parametrize("broken", ['{"id": 2, "a": {"b": [{"c": 1}', '{"id": 2, "a": [{"b": {'])
+@pytest.mark.parametrize("indent", ["", "  "])
+@pytest.mark.parametrize("last", [4, 20_000])
+def test_a_bracket_that_is_not_closed_costs_its_object_alone(
+    tmp_path: Path, broken: str, indent: str, last: int
+) -> None:
+    numbers = {str(number) for number in range(3, last + 1)}
+    lines = [A, broken, *(json.dumps({"id": number, "image_link": "u"}) for number in numbers)]
+    found = rows(tmp_path, '{"items": [\n' + ",\n".join(indent + line for line in lines) + "\n]}\n")
+    good = {str(row.cells["id"]) for row in found if isinstance(row, FeedRow)}
+    assert ({"1", *numbers} - good) == set()
+    assert next(row.line for row in found if isinstance(row, BadRow)) == 3
+
+
 def test_a_broken_object_in_a_pretty_printed_file_costs_itself_alone(tmp_path: Path) -> None:
     lines = PRETTY.split("\n")
     lines[12] = '    "id": 2 pipes",'

@@ -187,6 +187,14 @@ def test_a_product_that_is_too_large_costs_no_other(tmp_path: Path) -> None:
     assert outline(rows(tmp_path, text)) == [2, "b"]
 
 
+def test_elements_that_are_nested_too_deeply_between_products_cost_none(tmp_path: Path) -> None:
+    a, b, c = (ITEM.format(id=name) for name in "abc")
+    text = f"{HEAD}\n{a}{'<a>' * 40}\n{b}{'<a>' * 40}{'</a>' * 40}\n{c}{TAIL}"
+    found = outline(rows(tmp_path, text))
+    assert [each for each in found if isinstance(each, str)] == ["a", "b", "c"]
+    assert {each for each in found if isinstance(each, int)} == {2, 3}
+
+
 @pytest.mark.parametrize("text", ["<rss/>", f"{HEAD}{TAIL}", "<feed xmlns='http://www.w3.org/2005/Atom'></feed>"])
 def test_an_empty_feed_is_reported_and_no_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "feed.xml").write_text(text)
