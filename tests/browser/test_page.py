@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -168,13 +169,13 @@ def test_more_like_this_and_not_like_this_lead_on(page: Page, site: Site) -> Non
     show_nearest(page)
     first, second = item_ids(page)[:2]
     cards(page).nth(0).get_by_role("button", name="Not like this").click()
-    page.wait_for_url(f"**unlike={first}**")
+    page.wait_for_url(f"**unlike={quote(first, safe='')}**")
     wait_for_answer(page)
     assert first not in item_ids(page)
     page.get_by_role("button", name=f"Remove: not like {first}").click()
     wait_for_answer(page)
-    page.locator(f"[data-item={second}]").get_by_role("button", name="More like this").click()
-    page.wait_for_url(f"**item={second}")
+    page.locator(f'[data-item="{second}"]').get_by_role("button", name="More like this").click()
+    page.wait_for_url(f"**item={quote(second, safe='')}")
     wait_for_answer(page)
     assert second not in item_ids(page)
 
