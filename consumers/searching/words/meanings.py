@@ -14,6 +14,8 @@ from schemas.words import UnderstoodWord, WordKind
 
 Groups = tuple[tuple[Condition, ...], ...]
 """Alternatives: a hit must satisfy all conditions of one of them."""
+MOST_VALUES = 10
+"""Values that an answer names, of a word that has more."""
 KIND_OF: Mapping[str, WordKind] = {
     "category": "category", "brand": "brand", "attribute_values": "attribute", "tags": "tag", "creator": "creator",
 }  # fmt: skip
@@ -126,7 +128,7 @@ def value_meaning(text: str, values: FieldValues, terms: tuple[str, ...]) -> Mea
     groups: Groups = tuple((AnyOf(name, found),) for name, found in values.items())
     if field in ("category", "brand"):  # a shop names its tags and attributes after other things
         groups = groups[:1]
-    understood = UnderstoodWord(text=text, kind=KIND_OF[field], field=field, values=values[field])
+    understood = UnderstoodWord(text=text, kind=KIND_OF[field], field=field, values=values[field][:MOST_VALUES])
     return Meaning(understood, groups, terms)
 
 
