@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from consumers.searching.words.lexicon import NamedColour
 from consumers.searching.words.vocabulary import FieldValues, Vocabulary
 from infra.qdrant.colour_cells import filter_shades
-from infra.qdrant.condition_eval import satisfies_all
+from infra.qdrant.condition_eval import holds
 from infra.qdrant.conditions import AnyOf, Between, Condition, HasWord, NoneOf, OneOf
 from infra.qdrant.contract import Payload
 from infra.qdrant.payload_indexes import WORDS
@@ -109,7 +109,7 @@ class ParsedText:
 
     def boost(self, payload: Payload) -> float:
         """Return what the preferences add to the score of a hit with this payload."""
-        return sum(weight for condition, weight in self.preferences if satisfies_all((condition,), payload))
+        return sum(weight for condition, weight in self.preferences if holds(condition, payload))
 
     def drop(self, dropped: Sequence[Meaning], weight: float) -> "ParsedText":
         """Return a copy that prefers what these meanings say instead of filtering by it."""
@@ -141,7 +141,8 @@ def colour_meaning(text: str, colour: NamedColour, vocabulary: Vocabulary, terms
     if every:
         groups = ((NoneOf(((AnyOf("attribute_values", every),),)), *pictured),)
     if pairs:
-        groups = ((AnyOf("attribute_values", pairs),), *groups)
+        named: Groups = ((AnyOf("attribute_values", pairs),),)
+        groups = named if vocabulary.all_have_colours else (*named, *groups)
     return Meaning(UnderstoodWord(text=text, kind="colour", field="colours", values=(colour.name,)), groups, terms)
 
 
