@@ -12,13 +12,14 @@ from consumers.points.terms import item_terms
 from infra.qdrant.conditions import DEAD, LIVE
 from infra.qdrant.contract import Payload, ScoredPoint
 from infra.qdrant.payload_indexes import WORDS
-from infra.qdrant.point_ids import IMAGE_REFERENCE, image_number
+from infra.qdrant.point_ids import IMAGE_NUMBER, IMAGE_REFERENCE, image_number
 from schemas.failures import Code, TryLater
 from schemas.items import ImageRef, InlineImage, ItemFacts, revision_at
 from schemas.moments import moment_at
 from schemas.results import Explained, Hit, Likely
 
 HIT_FIELDS = ("title", "category", "category_confidence", "brand", "creator", "price", "currency", "url")
+LISTS_OF_HIT = ("tags", "colours", "palette")
 GIVEN, PREDICTED = "given", "predicted"
 """Source of a category: the event, or the vote of the nearest neighbours."""
 CATEGORY_FIELDS = ("category", "category_source", "category_confidence")
@@ -41,6 +42,11 @@ DUPLICATE_GROUP = "duplicate_group"
 """The payload key with the id of an item's duplicate group: items whose main pictures are duplicates share it."""
 NOTIFIED_WATCHES = "told"
 """The payload key with the marks of the watches that have been notified of the item."""
+HIT_KEYS = (
+    *HIT_FIELDS, *LISTS_OF_HIT, "category_source", "tenant", "source", "revision", "in_stock", "created_at",
+    IMAGE_NUMBER, DUPLICATE_GROUP,
+)  # fmt: skip
+"""The payload keys that searches read of each candidate: each further key takes time."""
 KNOWN_KEYS = (
     *STATE_KEYS, "version", "source", "sha256", "encoder", IMAGE_REFERENCE, "studio", MODERATOR_KEY,
     MODERATOR_LABELS_KEY, DUPLICATE_GROUP, NOTIFIED_WATCHES,
@@ -172,7 +178,7 @@ def hit_of(
     created, stock, image = payload.get("created_at"), payload.get("in_stock"), payload.get("thumbnail")
     fields: dict[str, object] = {name: payload.get(name) for name in HIT_FIELDS}
     fields |= {name: payload[name] for name in ("item_id", "tenant", "source", "revision")}
-    fields |= {name: payload.get(name, []) for name in ("tags", "colours", "palette")}
+    fields |= {name: payload.get(name, []) for name in LISTS_OF_HIT}
     fields |= {
         "score": point.score,
         "confidence": confidence.category,

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from infra.qdrant.contract import Payload
 
@@ -14,6 +15,7 @@ PLURALS = (("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("zes",
 """Endings of plurals that lose more than an s, with those of their singulars."""
 
 
+@lru_cache(maxsize=8_192)
 def fold(word: str) -> str:
     """Return a word in lower case, without accents and without the ending of a possessive: Café is cafe."""
     plain = unicodedata.normalize("NFKD", POSSESSIVE.sub("", word).casefold())

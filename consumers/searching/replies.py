@@ -231,6 +231,8 @@ def _no_match_message(findings: SearchFindings, request: SearchRequest) -> str:
             f"no item reaches `min_confidence`: the nearest one has a confidence of {confidence:.2f}; "
             f"lower `min_confidence`, which is {request.min_confidence:.2f}, to see it"
         )
+    if not request.has_look and not findings.understood:
+        return "the text has no word to search by: name a thing, a colour, a brand or a price"
     if findings.understood and all(word.kind == "unknown" for word in findings.understood):
         words = ", ".join(f"`{word.text}`" for word in findings.understood)[:200]
         return (

@@ -23,8 +23,8 @@ from schemas.results import KeypointMatch
 from schemas.searches import REARRANGED, SearchRequest
 
 DAY_US = 86_400_000_000
-PREFERRED = 40
-"""Hits that are reordered by the facts of the query's item alone: each takes time to read."""
+PREFERRED = 30
+"""Hits that are reordered by the facts of the query's item alone, so that pages up to there agree."""
 NO_BOOSTS = Boosts()
 NO_CATEGORIES: Mapping[str, float] = MappingProxyType({})
 

@@ -8,8 +8,7 @@ from functools import partial
 import numpy as np
 
 from consumers.embedding.moderation import ModerationPolicy
-from consumers.points.look_payload import KEYPOINTS, WHOLE_VIEW
-from consumers.points.payload import NOTIFIED_WATCHES, HitConfidence, broken_vector_failure, hit_of
+from consumers.points.payload import HIT_KEYS, HitConfidence, broken_vector_failure, hit_of
 from consumers.scoring.calibration import MAX_COSINE, PAD
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import NO_VOTE, VOTE_WEIGHTS, VOTER_COUNT, vote, voter_plan
@@ -26,6 +25,8 @@ from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
 from infra.qdrant.payload_indexes import WORDS
 from schemas.results import Explained, Hit
 
+PREFERENCE_KEYS = ("attribute_values", "shades", WORDS)
+"""The payload keys that only preferences of words compare."""
 SMALL_PART_HNSW_EF, HNSW_EF = 512, 128
 """hnsw_ef: when most of the weight is on a small part of the look, the graph search needs more (DECISIONS.md)."""
 
@@ -229,10 +230,10 @@ class Retriever:
                 *search.word_conditions,
             ),
             min_score=None if search.is_adapted else request.min_score,
-            excluded_keys=(
-                *(NOTIFIED_WATCHES, KEYPOINTS, WHOLE_VIEW),
-                *(() if request.thumbnails else ("thumbnail",)),
-                *(() if search.words.preferences else (WORDS,)),
+            included_keys=(
+                *HIT_KEYS,
+                *(("thumbnail",) if request.thumbnails else ()),
+                *(PREFERENCE_KEYS if search.words.preferences else ()),
             ),
             hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )

@@ -100,8 +100,6 @@ class SearchPlan:
     one pass over the unindexed points (64 plans, 10,000 such points: 1.3 ms a plan, not 6.2)."""
     included_keys: tuple[str, ...] | None = None
     """Payload keys to return, in addition to `item_id`; None returns all keys."""
-    excluded_keys: tuple[str, ...] = ()
-    """Payload keys to leave out; `included_keys` takes precedence."""
     text: str = ""
     """Words in the form in which points hold them, separated by blanks; not used with a vector."""
 
@@ -112,7 +110,7 @@ class SearchPlan:
 
     @property
     def payload_keys(self) -> list[str]:
-        """Payload keys to fetch; an empty list means all keys except `excluded_keys`."""
+        """Payload keys to fetch; an empty list means all keys."""
         return [] if self.included_keys is None else ["item_id", *self.included_keys]
 
 

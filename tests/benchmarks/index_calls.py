@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from consumers.points.payload import HIT_KEYS
 from consumers.searching.retrieval import HNSW_EF
 from infra.array_types import Floats
 from infra.qdrant.contract import Point, SearchPlan
@@ -90,14 +91,12 @@ class Bench:
         recalls, times, worst, answers = list[float](), list[float](), 0.0, []
         self.index.search(
             [
-                SearchPlan(query, TENANT, query_kind.filters, excluded_keys=("thumbnail",))
+                SearchPlan(query, TENANT, query_kind.filters, included_keys=HIT_KEYS)
                 for query in query_vectors[:WARM_UP]
             ]
         )
         for query in query_vectors:  # exact search takes all of the memory bandwidth, so it comes afterwards
-            plan = SearchPlan(
-                query, TENANT, query_kind.filters, limit=TOP, hnsw_ef=HNSW_EF, excluded_keys=("thumbnail",)
-            )
+            plan = SearchPlan(query, TENANT, query_kind.filters, limit=TOP, hnsw_ef=HNSW_EF, included_keys=HIT_KEYS)
             started = time.perf_counter()
             answers += self.index.search([plan])
             times.append((time.perf_counter() - started) * 1000)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from consumers.searching.words.lexicon import NamedColour
 from consumers.searching.words.vocabulary import FieldValues, Vocabulary
 from infra.qdrant.colour_cells import filter_shades
-from infra.qdrant.condition_eval import satisfies_all
+from infra.qdrant.condition_eval import holds
 from infra.qdrant.conditions import AnyOf, Between, Condition, HasWord, NoneOf, OneOf
 from infra.qdrant.contract import Payload
 from infra.qdrant.payload_indexes import WORDS
@@ -14,6 +14,8 @@ from schemas.words import UnderstoodWord, WordKind
 
 Groups = tuple[tuple[Condition, ...], ...]
 """Alternatives: a hit must satisfy all conditions of one of them."""
+MOST_VALUES = 10
+"""Values that an answer names, of a word that has more."""
 KIND_OF: Mapping[str, WordKind] = {
     "category": "category", "brand": "brand", "attribute_values": "attribute", "tags": "tag", "creator": "creator",
 }  # fmt: skip
@@ -107,7 +109,7 @@ class ParsedText:
 
     def boost(self, payload: Payload) -> float:
         """Return what the preferences add to the score of a hit with this payload."""
-        return sum(weight for condition, weight in self.preferences if satisfies_all((condition,), payload))
+        return sum(weight for condition, weight in self.preferences if holds(condition, payload))
 
     def drop(self, dropped: Sequence[Meaning], weight: float) -> "ParsedText":
         """Return a copy that prefers what these meanings say instead of filtering by it."""
@@ -126,7 +128,7 @@ def value_meaning(text: str, values: FieldValues, terms: tuple[str, ...]) -> Mea
     groups: Groups = tuple((AnyOf(name, found),) for name, found in values.items())
     if field in ("category", "brand"):  # a shop names its tags and attributes after other things
         groups = groups[:1]
-    understood = UnderstoodWord(text=text, kind=KIND_OF[field], field=field, values=values[field])
+    understood = UnderstoodWord(text=text, kind=KIND_OF[field], field=field, values=values[field][:MOST_VALUES])
     return Meaning(understood, groups, terms)
 
 
@@ -139,7 +141,8 @@ def colour_meaning(text: str, colour: NamedColour, vocabulary: Vocabulary, terms
     if every:
         groups = ((NoneOf(((AnyOf("attribute_values", every),),)), *pictured),)
     if pairs:
-        groups = ((AnyOf("attribute_values", pairs),), *groups)
+        named: Groups = ((AnyOf("attribute_values", pairs),),)
+        groups = named if vocabulary.all_have_colours else (*named, *groups)
     return Meaning(UnderstoodWord(text=text, kind="colour", field="colours", values=(colour.name,)), groups, terms)
 
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from consumers.embedding.moderation import ModerationPolicy
-from consumers.points.look_payload import KEYPOINTS
-from consumers.points.payload import NOTIFIED_WATCHES, HitConfidence, hit_of
+from consumers.points.payload import HIT_KEYS, HitConfidence, hit_of
 from consumers.searching.confidence import CERTAINTY
 from consumers.searching.grouping import gather
 from consumers.searching.query_state import QueryState
@@ -16,7 +15,6 @@ from consumers.searching.reranking import page_grouping
 from consumers.searching.retrieval import Retriever
 from consumers.searching.words.text_reader import TextReader
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan
-from infra.qdrant.payload_indexes import WORDS
 
 HALF_SCORE = 3.0
 """The BM25 score that is display as 0.5: about that of one word that one item in twenty has."""
@@ -93,7 +91,7 @@ class TextSearch:
             any_of=request.any_of,
             none_of=request.none_of,
             extra_conditions=(*visible, *words.conditions),
-            excluded_keys=(NOTIFIED_WATCHES, KEYPOINTS, WORDS, *(() if request.thumbnails else ("thumbnail",))),
+            included_keys=(*HIT_KEYS, *(("thumbnail",) if request.thumbnails else ())),
         )
 
 

@@ -33,6 +33,8 @@ class Vocabulary:
     """Categories by the key of their last word: Track Pants and Night Pants by pant."""
     colours: dict[NamedColour, tuple[str, ...]] = field(default_factory=dict)
     """Attribute filters (name=value) by the colour that they name."""
+    all_have_colours: bool = False
+    """Whether the merchant gives the colour of every item, so that no picture needs to tell it."""
     currencies: tuple[str, ...] = ()
     """Currencies of the prices, the most frequent first."""
     all_have_words: bool = True
@@ -84,8 +86,9 @@ class Vocabulary:
 
 def read_vocabulary(index: Index, tenant: str, lexicon: Lexicon) -> Vocabulary:
     """Read the vocabulary of a tenant from the facets of its items. Raises Unavailable."""
-    *counts, currencies = index.facets([FacetPlan(name, tenant) for name in (*FIELDS, "currency")])
+    *counts, currencies, items = index.facets([FacetPlan(name, tenant) for name in (*FIELDS, "currency", "tenant")])
     vocabulary = Vocabulary(
+        all_have_colours=_largest_colour_count(dict(zip(FIELDS, counts, strict=True))) >= items.get(tenant, 1),
         currencies=tuple(sorted(currencies, key=lambda code: -currencies[code])),
         all_have_words=_all_have_words(index, tenant),
     )
@@ -96,6 +99,17 @@ def read_vocabulary(index: Index, tenant: str, lexicon: Lexicon) -> Vocabulary:
             else:
                 vocabulary.add(name, value)
     return vocabulary
+
+
+def _largest_colour_count(counts: Mapping[str, Mapping[str, int]]) -> int:
+    """Return the number of items that have the most frequent colour attribute; items have one value of each."""
+    totals: dict[str, int] = {}
+    for pair, count in counts["attribute_values"].items():
+        name = pair.partition("=")[0]
+        totals[name] = totals.get(name, 0) + count
+    return max(
+        (count for name, count in totals.items() if COLOUR_ATTRIBUTES.intersection(phrase_keys(name))), default=0
+    )
 
 
 def _all_have_words(index: Index, tenant: str) -> bool:

@@ -33,9 +33,6 @@ ROUNDS = MAX_IMAGES // OVERFETCH + 1
 An item has at most MAX_IMAGES points, and the first round may return excluded items only, so ROUNDS always
 suffice."""
 
-PayloadSelection = tuple[tuple[str, ...] | None, tuple[str, ...]]
-"""Payload keys to return: the included keys, or (None) all except the excluded keys."""
-
 
 @dataclass
 class SearchState:
@@ -55,11 +52,6 @@ class SearchState:
     def missing(self) -> int:
         """Number of items still to find."""
         return self.plan.limit - len(self.best)
-
-    @property
-    def selection(self) -> PayloadSelection:
-        """The payload keys to read."""
-        return tuple(self.plan.payload_keys) or None, self.plan.excluded_keys
 
     def extend(self, hits: Sequence[edge.ScoredPoint], *, is_exhausted: bool) -> None:
         """Add the hits of a query; `is_exhausted`: whether the engine has no more."""
@@ -132,20 +124,18 @@ def _scoring(plan: SearchPlan) -> "edge.Query | edge.TextQuery | None":
 def _read_payloads(shard: edge.EdgeShard, states: Sequence[SearchState]) -> None:
     """Read payloads, best hits first, until each plan has all its items or no more hits."""
     while open_states := [each for each in states if each.missing and each.hits]:
-        by_selection = defaultdict[PayloadSelection, list[SearchState]](list)
+        by_keys = defaultdict[tuple[str, ...], list[SearchState]](list)
         for each in open_states:
-            by_selection[each.selection].append(each)
-        for selection, group in by_selection.items():
-            _read_batch(shard, group, selection)
+            by_keys[tuple(each.plan.payload_keys)].append(each)
+        for keys, group in by_keys.items():
+            _read_batch(shard, group, keys)
 
 
-def _read_batch(shard: edge.EdgeShard, states: Sequence[SearchState], selection: PayloadSelection) -> None:
+def _read_batch(shard: edge.EdgeShard, states: Sequence[SearchState], keys: Sequence[str]) -> None:
     """Read, for each plan, the payloads of as many hits as it has items missing."""
-    keys, excluded_keys = selection
     batches = [[each.hits.popleft() for _ in range(min(each.missing, len(each.hits)))] for each in states]
     ids = {hit.id for hits in batches for hit in hits}
-    selector = list(keys) if keys else edge.PayloadSelector.Exclude(list(excluded_keys))
-    records = shard.retrieve(list(ids), with_payload=selector, with_vector=False)
+    records = shard.retrieve(list(ids), with_payload=list(keys) or True, with_vector=False)
     payloads = {record.id: rows.payload_in(record) for record in records}
     for each, hits in zip(states, batches, strict=True):
         for hit in hits:

@@ -36,7 +36,7 @@ def search(client: QdrantClient, name: str, plan: SearchPlan) -> list[ScoredPoin
         query_filter=filter_of(conditions(plan)),
         search_params=params,
         score_threshold=plan.min_score,
-        with_payload=plan.payload_keys or models.PayloadSelectorExclude(exclude=list(plan.excluded_keys)),
+        with_payload=plan.payload_keys or True,
         limit=plan.limit + len(plan.excluded_ids),
         group_size=1,
     )

@@ -124,6 +124,12 @@ def test_nonsense_alone_is_told_and_finds_nothing(ask: Any) -> None:
     assert "`xyzzy`, `plugh`" in result.message
 
 
+def test_a_text_of_function_words_alone_says_so(ask: Any) -> None:
+    result = ask(text="the same, please")
+    assert (result.status, result.understood) == ("no_match", ())
+    assert "the text has no word to search by" in result.message
+
+
 def test_nonsense_beside_a_picture_filters_nothing(ask: Any) -> None:
     plain, with_words = ask(item_id="red-shirt"), ask(item_id="red-shirt", text="xyzzy")
     assert ids(with_words) == ids(plain) == set(SHOP) - {"red-shirt"}

@@ -50,6 +50,19 @@ def test_the_values_of_a_tenants_facts_are_its_words(shard: Shard, embedder: Ima
     assert not ana.all_have_words, "item a has a category and no words"
 
 
+def test_it_is_known_whether_the_merchant_gives_every_colour(shard: Shard, embedder: ImageEmbedder) -> None:
+    clock = HandClock()
+    cache = VocabularyCache(shard, LEXICON, clock)
+    assert not cache.get("ana").all_have_colours
+    for item, colour in (("a", "Red"), ("b", "Puce")):
+        write(shard, embedder, "ana", item, attribute_values=[f"Color={colour}", f"main colour={colour}"])
+    clock.advance(MAX_AGE_SECONDS)
+    assert cache.get("ana").all_have_colours
+    write(shard, embedder, "ana", "c", attribute_values=["size=M"])
+    clock.advance(MAX_AGE_SECONDS)
+    assert not cache.get("ana").all_have_colours
+
+
 def test_a_vocabulary_is_read_again_when_it_is_old(shard: Shard, embedder: ImageEmbedder) -> None:
     clock = HandClock()
     cache = VocabularyCache(shard, LEXICON, clock)

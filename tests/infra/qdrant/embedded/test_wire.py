@@ -76,7 +76,7 @@ MORE_FILTERS = st.lists(FILTERS, max_size=2).map(tuple)
 POINTS = st.builds(Point, TEXTS, PAYLOADS, st.none() | VECTORS)
 PLANS = st.builds(
     SearchPlan,
-    vector=VECTORS,
+    vector=st.none() | VECTORS,
     tenant=TEXTS,
     filters=FILTERS,
     any_of=MORE_FILTERS,
@@ -87,7 +87,7 @@ PLANS = st.builds(
     extra_conditions=SEVERAL,
     excluded_ids=WORDS,
     included_keys=st.none() | WORDS,
-    excluded_keys=WORDS,
+    text=TEXTS,
 )
 FACETS = st.builds(FacetPlan, TEXTS, TEXTS, FILTERS, MORE_FILTERS, MORE_FILTERS, SEVERAL)
 STATUS = st.builds(IndexStatus, TEXTS, WHOLE, WHOLE, WHOLE, WHOLE, st.none() | WHOLE, st.booleans(), st.booleans())
