@@ -116,7 +116,7 @@ class FusedPipeline:
     head: Convolution
 
     def __call__(self, pixels: Tensor) -> FeatureMaps:
-        parts = [self._compute_maps(part) for part in pixels.split(MAX_BATCH)]
+        parts = [self._compute_maps(part) for part in torch.split(pixels, MAX_BATCH)]
         return FeatureMaps(torch.cat([maps.middle for maps in parts]), torch.cat([maps.last for maps in parts]))
 
     def _compute_maps(self, pixels: Tensor) -> FeatureMaps:
