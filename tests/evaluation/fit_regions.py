@@ -5,7 +5,7 @@ of one garment, whose parts are no things. The network stays as it is. With 3,90
 takes some 25 minutes of one core.
 
 The installed weights have seen as many pictures of the same kinds in two steps, as their metadata say: 12 epochs on
-2,400 composites, then 5 on a part of them and all others. Of 240 things of composites they cover .96 apart and .76
+2,400 composites, then 5 on a part of them and all others. Of 359 things of composites they cover .96 apart and .76
 partly hidden; a head that was fitted by this script with 2,400 pictures, some 1,500 composites, .88 and .73.
 """
 
