@@ -14,13 +14,13 @@ MIN_SIDE = 24
 MIN_OBJECTNESS: dict[Objects, float] = {"none": 1.0, "auto": 0.55, "all": 0.3}
 """Objectness from which a box is a region."""
 MAX_REGIONS = 5
-PART_SHARE = 0.75
+PART_SHARE = 0.9
 """Share of the smaller of two boxes, inside the other, from which the less certain one is a part of that thing."""
 MIN_THINGS, WHOLE_SHARE = 2, 0.45
 """With `auto` the whole is enough for fewer things, or if a thing has this share of the picture.
 
-With these and MIN_OBJECTNESS it answers for the whole of .98 of 200 photos of a garment and .97 of 200 photos of
-groceries, and regions cover .96 of 180 things of composites."""
+With these and MIN_OBJECTNESS it answers for the whole of .99 of 341 photos of a garment and .98 of 296 photos of
+groceries, and regions cover .94 of 300 things of composites, .76 of 298 where two of three are partly hidden."""
 
 
 @dataclass(frozen=True)

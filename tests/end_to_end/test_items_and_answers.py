@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from infra.client.search_client import SearchClient
 from infra.kafka import EventSink
@@ -120,6 +121,21 @@ def test_social_posts_are_found_together_with_the_catalogue(
     system.wait_for(lambda: len(hits(system.search(discs / "green.png", *social))) == 1, "the post to be found")
     [hit] = system.search(discs / "green.png", *social)["hits"]
     assert (hit["source"], hit["tags"]) == ("social", ["green"])
+
+
+def test_each_thing_in_a_picture_has_an_answer(system: System, shop: Path, discs: Path, tmp_path: Path) -> None:
+    index_shop(system, shop, discs)
+    scene = Image.new("RGB", (640, 480), "white")
+    for name, side, place in (("red", 260, (40, 120)), ("blue", 220, (380, 60))):
+        with Image.open(discs / f"{name}.png") as disc:
+            scene.paste(disc.convert("RGB").resize((side, side)), place)
+    scene.save(tmp_path / "scene.png")
+    result = system.search(tmp_path / "scene.png", "--objects", "--best-effort", "--intent", "colour")
+    assert {region["hits"][0]["item_id"] for region in result["regions"]} == {"red", "blue"}
+    printed = system.run("search", tmp_path / "scene.png", "--objects", "--best-effort").stdout
+    assert "thing 1 at" in printed
+    assert "thing 2 at" in printed
+    assert not system.search(tmp_path / "scene.png", "--best-effort").get("regions")
 
 
 def test_a_second_up_on_the_same_data_is_refused(system: System) -> None:

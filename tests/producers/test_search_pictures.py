@@ -1,14 +1,16 @@
-"""Pictures of the keypoints that agree."""
+"""Pictures of the keypoints that agree, and sheets of searches."""
 
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from producers.search_pictures import SIDE, draw_matches
+from producers.search_pictures import SIDE, draw_matches, write_sheet
 from schemas.failures import Rejected
-from schemas.results import Explained, Hit, KeypointMatch
-from schemas.searches import Crop
+from schemas.items import InlineImage
+from schemas.results import Explained, Hit, KeypointMatch, RegionResult, SearchResult
+from schemas.searches import Crop, SearchRequest
 
 
 def jpeg(colour: str, size: tuple[int, int] = (300, 200)) -> bytes:
@@ -53,3 +55,16 @@ def test_a_crop_of_the_query_is_drawn_alone() -> None:
 def test_a_query_that_cannot_be_decoded_is_refused() -> None:
     with pytest.raises(Rejected):
         draw_matches(b"no picture", None, [hit("a", (MATCH,))])
+
+
+def test_a_sheet_has_a_row_for_each_thing_in_the_picture(tmp_path: Path) -> None:
+    request = SearchRequest(request_id="q", image=InlineImage(data=jpeg("red")), objects="auto")
+    box = Crop(x=0.5, y=0, w=0.5, h=0.5)
+    thing = RegionResult(box=box, objectness=0.9, hits=(hit("b", None),))
+    heights = []
+    for regions in ((), (thing,), (thing, thing)):
+        result = SearchResult(request_id="q", status="ok", hits=(hit("a", None),), regions=regions)
+        write_sheet(tmp_path / "sheet.png", "photo.jpg", request, result)
+        with Image.open(tmp_path / "sheet.png") as sheet:
+            heights.append(sheet.height)
+    assert heights[2] - heights[1] == heights[1] - heights[0] > 100

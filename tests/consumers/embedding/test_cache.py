@@ -75,3 +75,11 @@ def test_those_asked_for_last_are_kept() -> None:
     for picture in (b"a", b"b", b"a", b"c", b"a", b"b"):
         looks.embed([picture])
     assert [picture for picture, _ in embedder.embedded] == [b"a", b"b", b"c", b"b"]
+
+
+def test_a_picture_is_embedded_again_for_the_things_in_it() -> None:
+    embedder = RecordingEmbedder()
+    looks = EmbeddingCache(embedder.embed)
+    for objects in ("none", "auto", "none", "auto"):
+        looks.embed([b"a"], (), EmbedOptions(objects=objects))
+    assert len(embedder.embedded) == 2

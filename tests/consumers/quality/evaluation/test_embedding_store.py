@@ -12,7 +12,7 @@ from PIL import Image
 
 from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import EmbedOptions, ImageEmbedder, Look
 from infra.array_types import Floats
 from infra.encoder import PreparedViews
 from infra.encoder.grid import GridEncoder
@@ -83,4 +83,11 @@ def test_crops_are_looked_at_afresh(tmp_path: Path, embedder: ImageEmbedder) -> 
     with open_embedding_store(tmp_path, embedder) as looks:
         looks.embed([plain("red")])
         looks.embed([plain("red")], [Crop(x=0, y=0, w=0.5, h=0.5)])
+        assert looks.cache_hits == 0
+
+
+def test_the_things_in_a_picture_are_looked_for_afresh(tmp_path: Path, embedder: ImageEmbedder) -> None:
+    with open_embedding_store(tmp_path, embedder) as looks:
+        looks.embed([plain("red")])
+        looks.embed([plain("red")], (), EmbedOptions(objects="auto"))
         assert looks.cache_hits == 0
