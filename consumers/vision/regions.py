@@ -82,9 +82,9 @@ def cut_out(image: Image, box: Box) -> Image:
     """Return the part of an RGB picture in a box, in the middle of a white square.
 
     The encoder reads the middle square of its input, of which no end of a long thing may be cut off, and white is
-    the ground of most catalogues. Of 150 things of composites so .90 are among the first five of 1,557 studio
-    pictures, with the photo around the box .84, squeezed .87. Of 110 photos of clothes, by a box of the garment,
-    .71 find one of their kind first among photos, and .67 with the photo around the box.
+    the ground of most catalogues. Of 150 things of composites .90 are so among the first five of 1,557 studio
+    pictures (with a margin of a fifth), with the photo around the box .84, squeezed .87. Of 110 photos of clothes,
+    by a box of the garment, .71 find one of their kind first among photos, and .67 with the photo around the box.
     """
     part = image.crop(box)
     square = new_image("RGB", (max(part.size),) * 2, "white")
