@@ -94,7 +94,7 @@ class Hit(Model):
         ge=0,
         le=1,
         description="How likely the hit is the very item in the query picture, 0 to 1, if the index has that item; "
-        "missing for the intents style and colour, and for weights",
+        "missing for the intents style and colour, for weights, and for a text that asks for other facts",
     )
     boost: float = Field(0, ge=0, description="Sum of the boosts that were added to the score for ranking")
     explained: Explained | None = Field(None, description="Components of the score, if requested with `explain`")

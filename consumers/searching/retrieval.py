@@ -174,13 +174,14 @@ class Retriever:
     def _hits(
         self, search: QueryState, page: ResultPage, looks: Mapping[str, Vector], confidences: Mapping[str, float]
     ) -> tuple[Hit, ...]:
+        seeks_item = search.compares_kinds and not search.word_conditions
         return tuple(
             hit_of(
                 point,
                 thumbnail=search.request.thumbnails,
                 confidence=HitConfidence(
                     confidences[point.id],
-                    page.item_likelihoods.get(point.id, 0.0) if search.compares_kinds else None,
+                    page.item_likelihoods.get(point.id, 0.0) if seeks_item else None,
                 ),
                 boost=page.boost_terms[point.id].total,
                 explained=self._explain(search, looks.get(point.id), page, point.id),

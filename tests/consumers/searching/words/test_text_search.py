@@ -154,6 +154,7 @@ def test_words_beside_an_item_change_what_they_name_and_leave_the_rest(ask: Any)
     result = ask(item_id="navy-shirt", text="the same but in red")
     assert {hit.item_id for hit in result.hits} == {"red-shirt", "red-dress", "red-tee"}
     assert result.hits[0].item_id == "red-shirt", "its category and gender are those of the item"
+    assert all(hit.same_item is None for hit in result.hits), "another thing was asked for"
     assert ids(ask(item_id="red-shirt", text="cheaper")) == {"navy-shirt", "maroon-shirt", "red-tee", "plain-tee"}
     assert ids(ask(item_id="red-shirt", text="a dress")) == {"red-dress"}
 
