@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image, Resampling
+from PIL.Image import Image
 
 from consumers.vision.cielab import to_lab
 from consumers.vision.colour_names import NAMES, NameTable, name_table, soft_assignment, squared_distances
 from consumers.vision.foreground import foreground
 from consumers.vision.picture_frames import crop_frames
 from infra.array_types import Floats
+from infra.images.resize import Overview
 from schemas.filters import ColourName
 from schemas.results import Swatch
 
@@ -23,9 +24,6 @@ COLOUR_SIZE = len(NAMES) + SHADE_BINS
 """Dimensions of the colour part, 64: half of its weight is on names and half on shades.
 
 Names alone would not distinguish two reds; shades alone found a tenth fewer products of the merchant's colour."""
-SIDE = 64
-"""Side in pixels of the square to which a picture is reduced before its colours are counted."""
-
 MIN_NAME_SHARE = 0.15
 """Minimum share of the votes for a name; the first name needs none."""
 MAX_NAMES = 3
@@ -53,9 +51,9 @@ class ColourExtractor:
     table: NameTable
     shares: Floats
 
-    def extract(self, image: Image) -> ColourFacts:
-        """Extract the colours of an RGB picture inside its frames."""
-        rgb = np.asarray(crop_frames(image).resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0))
+    def extract(self, image: Image, reduced: Overview | None = None) -> ColourFacts:
+        """Extract the colours of an RGB picture inside its frames; `reduced` is its overview, if it is at hand."""
+        rgb = crop_frames(image, reduced)[1].coarse
         codes = _codes(rgb)
         weights, codes = foreground(self.lab[codes]).ravel(), codes.ravel()
         votes = weights @ self.table.votes[codes]
@@ -97,13 +95,15 @@ def _swatches(rgb: NDArray[np.uint8], names: NDArray[np.uint8], weights: Floats)
     shares = np.bincount(names, weights, len(NAMES))
     sums = np.stack([np.bincount(names, weights * rgb[:, c], len(NAMES)) for c in range(3)], axis=1)
     largest = [n for n in np.argsort(-shares, kind="stable") if shares[n] >= MIN_SWATCH_SHARE]
-    return tuple(_swatch(NAMES[n], sums[n] / shares[n], shares[n]) for n in largest[:MAX_SWATCHES])
-
-
-def _swatch(name: ColourName, mean: NDArray[np.float64], share: float) -> Swatch:
-    rgb = np.round(mean).astype(np.uint8)
-    light, a, b = (round(float(x), 1) for x in to_lab(rgb))
-    return Swatch(hex="#" + bytes(rgb).hex(), lab=(light, a, b), name=name, share=min(round(float(share), 4), 1.0))
+    chosen = largest[:MAX_SWATCHES]
+    means = np.round(sums[chosen] / shares[chosen, np.newaxis]).astype(np.uint8)
+    labs = np.round(to_lab(means).astype(np.float64), 1).tolist()
+    return tuple(
+        Swatch(
+            hex="#" + bytes(mean).hex(), lab=tuple(lab), name=NAMES[n], share=min(round(float(shares[n]), 4), 1.0)
+        )
+        for n, mean, lab in zip(chosen, means, labs, strict=True)
+    )
 
 
 def _shade_shares(lab: Floats) -> Floats:

@@ -7,13 +7,12 @@ in a photo the object of interest is usually in the middle, among other objects.
 from dataclasses import dataclass
 
 import numpy as np
-from PIL.Image import Image, Resampling
+from PIL.Image import Image
 
 from consumers.vision.cielab import to_lab
 from infra.array_types import Box
+from infra.images.resize import Overview, overview
 
-SIDE = 64
-"""Side in pixels of the square to which a picture is reduced before its border is examined."""
 SAME_COLOUR_DISTANCE = 3.0
 """CIE76 distance from the border's median below which a border pixel has the border's colour."""
 MIN_UNIFORM_SHARE = 0.5
@@ -35,17 +34,17 @@ class FocusCrop:
     boxes: tuple[Box, ...]
 
 
-def select_views(image: Image) -> FocusCrop:
-    """Select the views of an upright RGB picture."""
+def select_views(image: Image, reduced: Overview | None = None) -> FocusCrop:
+    """Select the views of an upright RGB picture; `reduced` is its overview, if it is at hand."""
     whole = (0.0, 0.0, float(image.width), float(image.height))
-    if is_studio(image):
+    if is_studio(image, reduced):
         return FocusCrop(studio=True, boxes=(whole,))
     return FocusCrop(studio=False, boxes=(whole, middle_box(image)))
 
 
-def is_studio(image: Image) -> bool:
+def is_studio(image: Image, reduced: Overview | None = None) -> bool:
     """Whether the picture's border has one colour, as that of a studio picture has."""
-    rgb = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0))
+    rgb = (reduced or overview(image)).coarse
     border = to_lab(np.concatenate([rgb[0], rgb[-1], rgb[1:-1, 0], rgb[1:-1, -1]]))
     distance = np.linalg.norm(border - np.median(border, axis=0), axis=1)
     return bool(np.mean(distance < SAME_COLOUR_DISTANCE) >= MIN_UNIFORM_SHARE)

@@ -21,6 +21,7 @@ from consumers.vision.regions import Region, choose_regions, cut_out
 from consumers.vision.restoration import brighten, deblur
 from infra.array_types import Floats
 from infra.images.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
+from infra.images.resize import overview
 from schemas.failures import Code, Failure, Rejected
 from schemas.filters import ColourName
 from schemas.results import Swatch
@@ -197,17 +198,18 @@ class ImageEmbedder:
             labels = self.moderator.labels(picture.image)
         except Failure as failure:
             return failure
-        image, side = picture.image, self.limits.thumbnail
+        image, side, size = picture.image, self.limits.thumbnail, (picture.width, picture.height)
         small = thumbnail(image, side) if side else None
-        size, phash = (picture.width, picture.height), perceptual_hash(image)
-        focus = select_views(image)
+        reduced, phash = overview(image), perceptual_hash(image)
+        focus = select_views(image, reduced)
         if options.restored and not focus.studio:
             image = deblur(brighten(image) if crop is None else image)
+            reduced = overview(image)
         views = tuple(self.encoder.prepare(image, box) for box in focus.boxes)
         encoder_input = EncoderInput(views, focus.studio)
         found = find_keypoints(image, options.keypoints) if options.keypoints else None
         searched = None if options.objects == "none" else image
-        colour_facts = self.colours.extract(image)
+        colour_facts = self.colours.extract(image, reduced)
         return _EncodedImage(encoder_input, colour_facts, small, *size, phash, labels, found, searched)
 
     def _assemble(

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image, Resampling
+from PIL.Image import Image
+
+from infra.images.resize import average
 
 SIDE, FREQUENCIES = 32, 8
 """Sides of the grey picture, and of the block of lowest frequencies of its cosine transform that is hashed.
@@ -14,6 +16,8 @@ SIDE, FREQUENCIES = 32, 8
 The block leaves out the means of rows and columns.
 Source: Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010."""
 BITS = FREQUENCIES * FREQUENCIES
+COSINE_BASIS = np.cos(np.pi / SIDE * np.arange(1, FREQUENCIES + 1)[:, np.newaxis] * (np.arange(SIDE) + 0.5))
+"""[FREQUENCIES, SIDE]: rows 1 to FREQUENCIES of the cosine transform (DCT-II)."""
 EDGE_SIDE = 128
 """Approximate shorter side in pixels to which a picture is reduced before its frame is detected."""
 MAX_PLAIN_RANGE = 12
@@ -54,8 +58,7 @@ def hamming_distance(first: PerceptualHash, second: PerceptualHash) -> int:
 
 
 def _hash(grey: Image) -> int:
-    basis = _cosine_basis()
-    low = basis @ np.asarray(grey.resize((SIDE, SIDE), Resampling.BOX), np.float64) @ basis.T
+    low = COSINE_BASIS @ average(grey, SIDE).astype(np.float64) @ COSINE_BASIS.T
     return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
 
 
@@ -79,9 +82,3 @@ def _plain_count(darkest: NDArray[np.int16], lightest: NDArray[np.int16]) -> int
     """Number of leading lines that are plain when taken together."""
     spread = np.maximum.accumulate(lightest) - np.minimum.accumulate(darkest)
     return int(np.searchsorted(spread, MAX_PLAIN_RANGE, side="right"))
-
-
-def _cosine_basis() -> NDArray[np.float64]:
-    """[FREQUENCIES, SIDE]: rows 1 to FREQUENCIES of the cosine transform (DCT-II)."""
-    positions, frequencies = np.arange(SIDE) + 0.5, np.arange(1, FREQUENCIES + 1)[:, np.newaxis]
-    return np.cos(np.pi / SIDE * frequencies * positions)

@@ -9,17 +9,17 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image, Resampling
+from PIL.Image import Image
 
 from infra.array_types import Doubles, Mask
+from infra.images.resize import FINE_SIDE as SIDE
+from infra.images.resize import Overview, overview
 
 Levels = NDArray[np.int16]
 """RGB of 0..255."""
 Lines = tuple[int, int, int, int]
 """Lines of a frame at the left, top, right and bottom."""
 
-SIDE = 128
-"""Side in pixels of the square to which a picture is reduced before its frame is sought."""
 MAX_FRAMES = 6
 """Frames within each other that are cut off, with the strips that remain of some."""
 PLAIN_RANGE, GROUND_RANGE = 12, 24
@@ -104,10 +104,14 @@ class _Frame:
         return bool(share >= MIN_OBJECT_SHARES[self.is_light, _is_light(ground)])
 
 
-def crop_frames(image: Image) -> Image:
-    """The part of an RGB picture inside its frames; the picture itself if it has none."""
+def crop_frames(image: Image, reduced: Overview | None = None) -> tuple[Image, Overview]:
+    """The part of an RGB picture inside its frames, or the picture itself if it has none; and its overview.
+
+    `reduced` is the overview of the picture, if it is at hand.
+    """
+    reduced = reduced or overview(image)
     for depth in range(MAX_FRAMES):
-        pixels = np.asarray(image.resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0), np.int16)
+        pixels = reduced.fine.astype(np.int16)
         aspect = image.width / image.height
         lines = _frame_lines(pixels, aspect) or _corner_lines(pixels, aspect)
         if lines is None and depth:
@@ -116,7 +120,8 @@ def crop_frames(image: Image) -> Image:
         if box is None:
             break
         image = image.crop(box)
-    return image
+        reduced = overview(image)
+    return image, reduced
 
 
 def _inner_box(lines: Lines, width: int, height: int) -> tuple[int, int, int, int] | None:

@@ -26,6 +26,7 @@ from infra.encoder import EncoderUnavailable
 from infra.encoder.efficientnet import HEAD, MIDDLE_STAGE, FeatureMaps, from_checkpoint, stages
 from infra.encoder.fused import fuse
 from infra.encoder.runtime import Backbone, Runtime, l2_normalise, one_thread
+from infra.images.resize import resize_bicubic
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 """Folder with the projections of the default encoders, which tests/evaluation/fit_defaults.py fits."""
@@ -70,8 +71,7 @@ def prepare(image: Image.Image, box: Box, side: int) -> NDArray[np.uint8]:
     width, height = box[2] - box[0], box[3] - box[1]
     length = min(width, height)
     left, top = box[0] + (width - length) / 2, box[1] + (height - length) / 2
-    square = image.resize((side, side), Image.Resampling.BICUBIC, (left, top, left + length, top + length))
-    return np.asarray(square)
+    return resize_bicubic(image, (left, top, left + length, top + length), side)
 
 
 def regional_average(last: Tensor) -> Tensor:

@@ -128,9 +128,9 @@ def _reduction(size: tuple[int, int], detail: int) -> int:
     return factor
 
 
-def _shrunk_size(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
-    """The size with this longer side, but with MIN_SHRUNK_SIDE as its shorter side at least; never enlarged."""
-    share = min(max(longer_side / max(size), MIN_SHRUNK_SIDE / min(size)), 1)
+def _shrunk_size(size: tuple[int, int], longer_side: int, least: int = MIN_SHRUNK_SIDE) -> tuple[int, int]:
+    """The size with this longer side, but with at least `least` as its shorter side; never enlarged."""
+    share = min(max(longer_side / max(size), least / min(size)), 1)
     return max(round(size[0] * share), 1), max(round(size[1] * share), 1)
 
 
@@ -154,8 +154,7 @@ def thumbnail(image: Image.Image, side: int) -> bytes:
 
     A picture three times as large is first halved by averaging, then resized bicubically, which halves the time.
     """
-    small = image.copy()
-    small.thumbnail((side, side), reducing_gap=1.5)
+    size = _shrunk_size(image.size, side, least=1)
     out = BytesIO()
-    small.save(out, "JPEG", quality=80)
+    image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.5).save(out, "JPEG", quality=80)
     return out.getvalue()
