@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedImages, EmbedOptions, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedImages, EmbedOptions
+from consumers.vision.look import Look
 from schemas.failures import Failure
 from schemas.searches import Crop, Objects
 

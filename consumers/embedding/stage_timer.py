@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from consumers.vision.embedder import Look
+from consumers.vision.look import Look
 from schemas.failures import Failure
 
 

@@ -12,8 +12,9 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.stage_timer import StageTimer
 from consumers.indexing.merge import ItemChange
 from consumers.points.look_payload import look_of
-from consumers.vision.embedder import EmbedOptions, Look
+from consumers.vision.embedder import EmbedOptions
 from consumers.vision.keypoints import STORED_KEYPOINTS
+from consumers.vision.look import Look
 from infra.fetching.local_files import for_tenant
 from infra.qdrant.conditions import LIVE
 from infra.qdrant.contract import Index, Payload, Point

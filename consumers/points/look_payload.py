@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from consumers.embedding.moderation import MODERATOR_KEY, MODERATOR_LABELS_KEY
 from consumers.points.payload import strings_in
-from consumers.vision.embedder import Look
 from consumers.vision.keypoints import STORED_KEYPOINTS, Keypoints, unpack_keypoints
+from consumers.vision.look import Look
 from consumers.vision.perceptual_hash import NO_HASH, parse_hash
 from infra.array_types import Floats
 from infra.qdrant.colour_cells import picture_shades

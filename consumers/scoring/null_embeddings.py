@@ -13,7 +13,8 @@ import numpy as np
 import structlog
 
 from consumers.scoring.sampling import NullSample
-from consumers.vision.embedder import EmbedImages, Look
+from consumers.vision.embedder import EmbedImages
+from consumers.vision.look import Look
 from consumers.vision.look_vector import look_code_version
 from consumers.vision.null_images import NULL_IMAGE_COUNT, encode_jpeg, null_pictures
 

@@ -16,9 +16,10 @@ from consumers.points.look_payload import KEYPOINTS, keypoints_of
 from consumers.scoring.calibration import PART_COUNT, AugmentedSample, Neighbourhood, stack_probes
 from consumers.scoring.sampling import CANDIDATES, CalibrationSampler, SampledItem, batches, merchant_category
 from consumers.scoring.verification import VERIFIED_HITS, Verification, verification_boost
-from consumers.vision.embedder import EmbedImages, EmbedOptions, Look
+from consumers.vision.embedder import EmbedImages, EmbedOptions
 from consumers.vision.keypoint_matching import agreement
 from consumers.vision.keypoints import NO_KEYPOINTS, QUERY_KEYPOINTS, Keypoints
+from consumers.vision.look import Look
 from consumers.vision.phone_augmentation import augment_encoded
 from infra.array_types import Floats
 from infra.qdrant.contract import Payload, SearchPlan

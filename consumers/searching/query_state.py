@@ -10,8 +10,8 @@ from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.scoring.verification import NO_VERIFICATION, Verification
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
 from consumers.searching.words.meanings import NO_WORDS, ParsedText
-from consumers.vision.embedder import Look, RegionLook
 from consumers.vision.keypoints import Keypoints
+from consumers.vision.look import Look, RegionLook
 from infra.array_types import Floats
 from infra.qdrant.conditions import Condition
 from schemas.envelope import Event

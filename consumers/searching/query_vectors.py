@@ -10,8 +10,9 @@ from consumers.embedding.stage_timer import StageTimer
 from consumers.points.payload import broken_vector_failure
 from consumers.scoring.look_parts import LookParts
 from consumers.searching.query_state import QueryState
-from consumers.vision.embedder import EmbedOptions, Look
+from consumers.vision.embedder import EmbedOptions
 from consumers.vision.keypoints import QUERY_KEYPOINTS
+from consumers.vision.look import Look
 from infra.array_types import Floats
 from infra.fetching.local_files import for_tenant
 from infra.qdrant.contract import Index, Vector

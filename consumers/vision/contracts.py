@@ -34,6 +34,10 @@ class Encoder(Protocol):
     def prepare(self) -> Callable[[Image, Box], Pixels]:
         """Function from a box of an upright RGB picture to pixels, all of one shape; thread-safe."""
 
+    @property
+    def prepare_region(self) -> Callable[[Image, Box], Pixels]:
+        """The same for a thing in a picture; the pixels may be fewer, so that many things cost less."""
+
     def run(self, batch: Sequence[EncoderInput], /) -> Floats:
         """Encode N pictures of one or more views: float32 [N, object_size + style_size], parts of unit length."""
 

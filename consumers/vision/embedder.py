@@ -1,7 +1,7 @@
 """Image embedder: computes the look of a picture, one vector of its object, its style (texture) and its colours."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +14,7 @@ from consumers.vision.colour import ColourExtractor, ColourFacts
 from consumers.vision.contracts import Detector, Encoder, EncoderInput
 from consumers.vision.crops import select_views
 from consumers.vision.keypoints import Keypoints, find_keypoints
+from consumers.vision.look import Look, RegionLook
 from consumers.vision.look_vector import has_unit_parts
 from consumers.vision.moderator import NO_MODERATOR, ImageModerator
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
@@ -23,50 +24,11 @@ from infra.array_types import Floats
 from infra.images.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from infra.images.resize import overview
 from schemas.failures import Code, Failure, Rejected
-from schemas.filters import ColourName
-from schemas.results import Swatch
 from schemas.searches import Crop, Objects
 
 OpenDetector = Callable[[], Detector]
 Decode = Callable[[bytes, DecodeLimits, CropRegion | None], DecodedImage]
 """Decodes encoded bytes to a picture, or to its crop; raises Rejected."""
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """Vector and attributes of a picture. `width` and `height` are those of the upright picture, or of its crop."""
-
-    vector: Floats
-    colours: tuple[ColourName, ...]
-    palette: tuple[Swatch, ...]
-    thumbnail: bytes | None
-    width: int
-    height: int
-    studio: bool = False
-    """Whether it is a studio picture; encoders treat the kinds differently, so scores are not comparable."""
-    phash: PerceptualHash = NO_HASH
-    """Perceptual hash of the picture, or of its crop."""
-    labels: tuple[str, ...] = ()
-    """Moderation labels that the moderator found in the picture."""
-    moderator: str = ""
-    """Name of the moderator; empty when the picture was not moderated."""
-    keypoints: Keypoints | None = None
-    """Keypoints of the picture, or of its crop; None if they were not looked for."""
-    encoded_ms: float = 0.0
-    """Time in milliseconds that the detector and the encoder took for the whole batch of this picture."""
-    whole_view: Floats | None = None
-    """Object part of the whole picture alone, without the second view; None for a picture of one view."""
-    regions: tuple["RegionLook", ...] = ()
-    """Things in the picture, if they were looked for."""
-
-
-@dataclass(frozen=True, eq=False)
-class RegionLook:
-    """A thing in a picture: its box as shares of the picture, its objectness, 0 to 1, and its look."""
-
-    box: Crop
-    objectness: float
-    look: Look
 
 
 @dataclass(frozen=True)
@@ -155,6 +117,8 @@ class ImageEmbedder:
         valid = [result for result in results if isinstance(result, _EncodedImage)]
         started = time.perf_counter()
         parts = self._cut_regions(valid, options.objects) if options.objects != "none" else []
+        if options.restored:
+            valid = _without_middle(valid, {each.number for each in parts})
         batch = [*valid, *(each.part for each in parts)]
         vectors = self._encode([image.encoder_input for image in batch]) if batch else ()
         encoded_ms = (time.perf_counter() - started) * 1000
@@ -178,7 +142,7 @@ class ImageEmbedder:
 
     def _cut_region(self, number: int, picture: Image, region: Region) -> _RegionPart:
         part = cut_out(picture, region.box)
-        encoder_input = EncoderInput((self.encoder.prepare(part, (0, 0, *part.size)),), studio=False)
+        encoder_input = EncoderInput((self.encoder.prepare_region(part, (0, 0, *part.size)),), studio=False)
         encoded = _EncodedImage(encoder_input, self.colours.extract(part), None, *part.size)
         return _RegionPart(number, region, region.crop(picture.size), encoded)
 
@@ -234,6 +198,19 @@ class ImageEmbedder:
             keypoints=image.keypoints,
             whole_view=whole_view,
         )
+
+
+def _without_middle(images: Sequence[_EncodedImage], several: Set[int]) -> list[_EncodedImage]:
+    """Leave the whole view alone to queries with several things, which have these numbers.
+
+    They are searched by each thing: the middle of such a picture is any of them, and a fifth of the work.
+    """
+    return [
+        replace(image, encoder_input=EncoderInput(image.encoder_input.views[:1], image.encoder_input.studio))
+        if number in several
+        else image
+        for number, image in enumerate(images)
+    ]
 
 
 def _add_regions(

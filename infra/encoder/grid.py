@@ -25,6 +25,10 @@ class GridEncoder:
         """Resize a box of an RGB picture to uint8 [32, 32, 3], regardless of its aspect ratio."""
         return np.asarray(image.resize((GRID_CELLS * CELL_PIXELS, GRID_CELLS * CELL_PIXELS), Resampling.BOX, box))
 
+    def prepare_region(self, image: Image, box: Box) -> NDArray[np.uint8]:
+        """The same for a thing in a picture."""
+        return self.prepare(image, box)
+
     def run(self, batch: Sequence[PreparedViews]) -> Floats:
         """Encode N pictures by their first view: float32 [N, 64], both parts of unit length."""
         if not batch:

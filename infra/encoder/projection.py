@@ -121,6 +121,11 @@ class TorchEncoder:
         """Function from a part of an upright RGB picture to the network's pixels; thread-safe."""
         return self.backbone.prepare
 
+    @property
+    def prepare_region(self) -> Callable[[Image, Box], Pixels]:
+        """The same for a thing in a picture, with fewer pixels where the networks allow it."""
+        return self.backbone.prepare_region or self.backbone.prepare
+
     def run(self, batch: Sequence[PreparedViews]) -> Floats:
         """Encode N pictures: float32 [N, object_size + style_size], not finite where the network overflowed."""
         if not batch:

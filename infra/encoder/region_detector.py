@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL.Image import Image, Resampling
+from PIL.Image import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -26,6 +26,7 @@ from infra.config.settings import TorchSettings
 from infra.encoder.efficientnet import HEAD, MIDDLE_STAGE, stages
 from infra.encoder.lite import WEIGHTS, FeatureNetwork, open_network
 from infra.encoder.runtime import Runtime, open_runtime
+from infra.images.resize import resize_bicubic
 
 VARIANT, SIDE = 0, 256
 """The network, and the side of its input in pixels."""
@@ -119,7 +120,7 @@ class RegionDetector:
 
 def squeeze(images: Sequence[Image]) -> Tensor:
     """Squeeze pictures to normalised pixels, float [N, 3, SIDE, SIDE]."""
-    squares = [np.asarray(image.resize((SIDE, SIDE), Resampling.BICUBIC, reducing_gap=2.0)) for image in images]
+    squares = [resize_bicubic(image, (0, 0, *image.size), SIDE) for image in images]
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float().sub(127).div(128)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -96,8 +97,8 @@ class Backbone:
     """Frozen network with its preprocessing: computes the features of pictures, before any projection.
 
     `prepare` turns a part of a picture into pixels, which always have the same shape; it is thread-safe. `network`
-    maps V stacked views on the runtime's device to float features [V, object_size + style_size]. `digest` is a hash
-    of everything that affects the features.
+    maps V stacked views of one shape on the runtime's device to float features [V, object_size + style_size].
+    `digest` is a hash of everything that affects the features.
     """
 
     name: str
@@ -107,16 +108,22 @@ class Backbone:
     prepare: Callable[[Image, Box], Pixels]
     network: Callable[[Tensor], Tensor]
     runtime: Runtime
+    prepare_region: Callable[[Image, Box], Pixels] | None = None
+    """As `prepare`, with a shape of its own, for the things in pictures; None: they are prepared as pictures."""
 
     def features(self, pictures: Sequence[tuple[Pixels, ...]]) -> Tensor:
         """Features of each picture, the mean over its views: float [N, object_size + style_size].
 
         A view that several pictures share, the same array, is computed once.
         """
-        views = list({id(view): view for picture in pictures for view in picture}.values())
-        rows, batch = {id(view): row for row, view in enumerate(views)}, self.runtime.batch
+        different = {id(view): view for picture in pictures for view in picture}.values()
+        views, batch = sorted(different, key=lambda view: view.shape), self.runtime.batch
+        rows = {id(view): row for row, view in enumerate(views)}
+        groups = [list(group) for _, group in groupby(views, lambda view: view.shape)]
         with torch.inference_mode():
-            outputs = torch.cat([self._run_network(views[n : n + batch]) for n in range(0, len(views), batch)])
+            outputs = torch.cat(
+                [self._run_network(group[n : n + batch]) for group in groups for n in range(0, len(group), batch)]
+            )
             return torch.stack([outputs[[rows[id(view)] for view in picture]].mean(0) for picture in pictures])
 
     def _run_network(self, views: Sequence[Pixels]) -> Tensor:

@@ -24,7 +24,8 @@ from rich.console import Console
 from consumers.scoring.look_parts import LookParts
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.contracts import Encoder
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look import Look
 from infra.config.settings import TorchSettings
 from infra.console import FAILED, report_errors
 from infra.encoder import EncoderUnavailable, open_encoder

@@ -19,7 +19,8 @@ from consumers.points.payload import ItemState
 from consumers.vision.colour import ColourExtractor, make_colour_extractor
 from consumers.vision.contracts import Encoder, EncoderInput
 from consumers.vision.crops import select_views
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look import Look
 from consumers.vision.look_vector import look_size
 from consumers.vision.restoration import brighten, deblur
 from infra.images.decode import DecodeLimits, decode, thumbnail

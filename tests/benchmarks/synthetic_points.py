@@ -11,7 +11,7 @@ import numpy as np
 from consumers.points.look_payload import look_payload
 from consumers.points.payload import ItemState
 from consumers.scoring.look_parts import LookParts
-from consumers.vision.embedder import Look
+from consumers.vision.look import Look
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, Point
 from infra.qdrant.point_ids import point_id

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look import Look
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
 from infra.images.decode import DecodeLimits

@@ -33,6 +33,10 @@ class TwoViewEncoder:
     def prepare(self) -> Callable[[Image.Image, Box], Pixels]:
         return self.grid.prepare
 
+    @property
+    def prepare_region(self) -> Callable[[Image.Image, Box], Pixels]:
+        return self.grid.prepare
+
     def run(self, batch: Sequence[EncoderInput]) -> Floats:
         rows = [self._mean([EncoderInput((view,), each.studio) for view in each.views]) for each in batch]
         return np.stack(rows) if rows else self.grid.run(())

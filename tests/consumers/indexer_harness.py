@@ -16,7 +16,8 @@ from consumers.indexing.outcomes import OutcomePublisher
 from consumers.quality.evaluation.in_process import Outbox
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.look_parts import LookParts
-from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions
+from consumers.vision.look import Look
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.shard import Shard
 from schemas.envelope import Event

@@ -46,6 +46,10 @@ def once(encoder: Encoder, picture: Image.Image) -> Pixels:
     return encoder.prepare(picture, whole(picture))
 
 
+def region(encoder: Encoder, picture: Image.Image) -> EncoderInput:
+    return EncoderInput((encoder.prepare_region(picture, whole(picture)),), studio=False)
+
+
 def studio(encoder: Encoder, picture: Image.Image) -> EncoderInput:
     return EncoderInput((once(encoder, picture),), studio=True)
 
@@ -84,6 +88,22 @@ def test_a_batch_of_both_kinds_gives_each_the_vector_that_it_gets_alone(
     inputs = both(encoder, pictures)
     alone = np.concatenate([encoder.run([one]) for one in inputs])
     assert cosines(encoder, encoder.run(inputs), alone).min() > ALIKE
+
+
+def test_things_and_pictures_in_one_batch_get_the_vectors_that_they_get_alone(
+    encoder: Encoder, pictures: list[Image.Image]
+) -> None:
+    inputs = [make(encoder, picture) for picture in pictures for make in (photo, region)]
+    alone = np.concatenate([encoder.run([one]) for one in inputs])
+    assert cosines(encoder, encoder.run(inputs), alone).min() > ALIKE
+
+
+def test_a_thing_is_encoded_like_a_picture_of_it(encoder: Encoder) -> None:
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (150, 200, 3), np.uint8))
+    picture = noise.filter(ImageFilter.GaussianBlur(6))
+    whole_picture = EncoderInput((once(encoder, picture),), studio=False)
+    as_picture, as_thing = encoder.run([whole_picture, region(encoder, picture)])
+    assert cosines(encoder, as_picture[None], as_thing[None]).min() > 0.8
 
 
 def test_the_order_of_a_batch_changes_nothing(encoder: Encoder, pictures: list[Image.Image]) -> None:

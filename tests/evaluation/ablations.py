@@ -37,7 +37,8 @@ from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.scoring.verification import NO_VERIFICATION, Verification
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
-from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions
+from consumers.vision.look import Look
 from infra.array_types import Doubles
 from infra.config.settings import Settings, read_settings
 from infra.console import report_errors

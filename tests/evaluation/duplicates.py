@@ -25,7 +25,8 @@ from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.quality.evaluation.setup import progress_on
 from consumers.scoring.look_parts import LookParts
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look import Look
 from infra.array_types import Floats
 from infra.config.settings import read_settings
 from infra.encoder import open_encoder

@@ -51,6 +51,10 @@ class WholePicture:
     def prepare(self) -> Callable[[Image, Box], Pixels]:
         return self.encoder.prepare
 
+    @property
+    def prepare_region(self) -> Callable[[Image, Box], Pixels]:
+        return self.encoder.prepare_region
+
     def run(self, batch: Sequence[EncoderInput]) -> Floats:
         return self.encoder.run([EncoderInput(given.views[:1], given.studio) for given in batch])
 
@@ -63,7 +67,7 @@ class PlainFeatures:
 
     def __call__(self, views: Tensor) -> Tensor:
         pixels = views.permute(0, 3, 1, 2).to(self.features.dtype).sub(127).div(128)
-        maps = [network(pixels) for network in self.features.networks]
+        maps = [network(pixels) for network in self.features.networks(views.shape[1])]
         means = [l2_normalise(output.last.float().mean((2, 3))) for output in maps]
         return torch.cat([*means, channel_moments(maps[-1].middle.float())], 1)
 

@@ -20,7 +20,8 @@ import typer
 from rich.progress import track
 
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import EmbedOptions, ImageEmbedder, Look, RegionLook
+from consumers.vision.embedder import EmbedOptions, ImageEmbedder
+from consumers.vision.look import Look, RegionLook
 from consumers.vision.look_vector import weight_look
 from consumers.workers.resources import find_detector
 from infra.array_types import Box, Doubles, Floats

@@ -13,7 +13,8 @@ import numpy as np
 from consumers.points.payload import GIVEN
 from consumers.quality.canary.probe import HITS_PER_SEARCH, TIE_TOLERANCE
 from consumers.scoring.look_parts import LookParts, parts_of
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look import Look
 from infra.qdrant.contract import Index, Payload, ScoredPoint, SearchPlan
 from infra.qdrant.point_ids import IMAGE_NUMBER
 from schemas.ranking import INTENTS

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder
 from consumers.vision.keypoints import NO_KEYPOINTS, QUERY_KEYPOINTS, STORED_KEYPOINTS, unpack_keypoints
+from consumers.vision.look import Look
 from consumers.vision.look_vector import look_code_version
 from consumers.vision.perceptual_hash import parse_hash
 from schemas.failures import Failure

@@ -17,7 +17,7 @@ from consumers.quality.evaluation.system_under_test import (
     catalogue_position,
     search_each,
 )
-from consumers.vision.embedder import Look
+from consumers.vision.look import Look
 from consumers.vision.look_vector import weight_look
 from infra.array_types import Floats
 from schemas.failures import Failure

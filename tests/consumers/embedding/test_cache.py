@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.embedding.cache import EmbeddingCache
-from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions
+from consumers.vision.look import Look
 from schemas.failures import Code, Failure, Rejected
 from schemas.searches import Crop
 

@@ -25,7 +25,8 @@ from consumers.scoring.look_parts import LookParts
 from consumers.searching.facets_handler import FacetsHandler
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
-from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions
+from consumers.vision.look import Look
 from consumers.vision.moderator import NO_MODERATOR
 from infra.config.errors import SettingsError
 from infra.config.settings import ModerationSettings

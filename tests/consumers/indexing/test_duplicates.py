@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.indexing.duplicates import NEAR_PHOTOS, NEAR_STUDIO, SIMILAR_SCORE, verdict_of
-from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions
+from consumers.vision.look import Look
 from consumers.vision.perceptual_hash import PerceptualHash
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.point_ids import point_id

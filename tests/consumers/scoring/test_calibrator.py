@@ -14,7 +14,8 @@ from consumers.scoring.calibrator import ITEM_SYNC_POINTS, UNCALIBRATED, Calibra
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
-from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder
+from consumers.vision.look import Look
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.client import EmbeddedIndex
 from schemas.failures import Failure

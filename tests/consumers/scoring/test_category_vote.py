@@ -24,7 +24,8 @@ from consumers.scoring.look_parts import HeadPart, LookParts
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look import Look
 from infra.qdrant.contract import Index, ScoredPoint
 from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event

@@ -8,7 +8,8 @@ import pytest
 
 from consumers.scoring.null_embeddings import NullEmbeddings, null_embeddings_path
 from consumers.scoring.sampling import NullSample
-from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder, Look
+from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions, ImageEmbedder
+from consumers.vision.look import Look
 from schemas.failures import Failure
 from schemas.searches import Crop
 

@@ -20,7 +20,8 @@ from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look import Look
 from infra.fetching.fetcher import ImageFetcher
 from infra.images.decode import DecodeLimits
 from infra.qdrant.contract import Patch

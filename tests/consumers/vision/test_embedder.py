@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 from consumers.vision.colour import ColourExtractor
 from consumers.vision.contracts import EncoderInput
 from consumers.vision.crops import MIDDLE_SIDE_SHARE
-from consumers.vision.embedder import EmbedOptions, ImageEmbedder, Look
+from consumers.vision.embedder import EmbedOptions, ImageEmbedder
+from consumers.vision.look import Look
 from consumers.vision.look_vector import look_size, weight_look
 from infra.array_types import Box
 from infra.encoder.grid import GridEncoder
@@ -59,6 +60,9 @@ class OverflowingEncoder:
     def prepare(self, image: Image.Image, box: Box) -> NDArray[np.uint8]:
         return self.grid.prepare(image, box)
 
+    def prepare_region(self, image: Image.Image, box: Box) -> NDArray[np.uint8]:
+        return self.prepare(image, box)
+
     def run(self, batch: Sequence[EncoderInput]) -> NDArray[np.float32]:
         vectors = self.grid.run(batch)
         vectors[self.at, 3] = np.nan
@@ -81,6 +85,9 @@ class RecordingEncoder:
     def prepare(self, image: Image.Image, box: Box) -> NDArray[np.uint8]:
         self.boxes.append(box)
         return self.grid.prepare(image, box)
+
+    def prepare_region(self, image: Image.Image, box: Box) -> NDArray[np.uint8]:
+        return self.prepare(image, box)
 
     def run(self, batch: Sequence[EncoderInput]) -> NDArray[np.float32]:
         self.inputs.extend(batch)
@@ -282,6 +289,36 @@ def test_the_look_of_the_whole_is_the_same_with_things_and_without(
     assert np.array_equal(plain.vector, rich.vector)
     assert plain.regions == ()
     assert len(rich.regions) == 2
+
+
+@dataclass(frozen=True)
+class BoxDetector:
+    """A detector that finds the same boxes in every picture."""
+
+    boxes: Sequence[Box]
+    name: str = "boxes"
+
+    def detect(self, images: Sequence[Image.Image]) -> list[list[tuple[Box, float]]]:
+        return [[(box, 0.9) for box in self.boxes] for _ in images]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "restored", "views"),
+    [
+        ([], True, [2, 1]),  # the whole with its middle, and the whole alone for its own look
+        ([(20, 20, 120, 120), (200, 50, 300, 150)], True, [1, 1, 1]),  # the whole, and two things
+        ([(20, 20, 120, 120), (200, 50, 300, 150)], False, [2, 1, 1, 1]),
+    ],
+)
+def test_a_query_with_several_things_is_encoded_without_its_middle(
+    boxes: list[Box], *, restored: bool, views: list[int], pool: ThreadPoolExecutor, colours: ColourExtractor,
+    encode: Encode,
+) -> None:  # fmt: skip
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (300, 400, 3), np.uint8))
+    encoder = RecordingEncoder()
+    embedder = ImageEmbedder(encoder, colours, DecodeLimits(), pool, open_detector=lambda: BoxDetector(boxes))
+    embedder.embed([encode(noise)], (), EmbedOptions(restored=restored, objects="auto"))
+    assert sorted(len(each.views) for each in encoder.inputs) == sorted(views)
 
 
 def test_a_thing_whose_look_fails_is_left_out(

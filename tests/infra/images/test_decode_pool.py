@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import ImageEmbedder, Look
+from consumers.vision.embedder import ImageEmbedder
+from consumers.vision.look import Look
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
 from infra.images.decode import DecodeLimits, decode, shrink

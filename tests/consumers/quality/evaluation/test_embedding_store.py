@@ -12,7 +12,8 @@ from PIL import Image
 
 from consumers.quality.evaluation.embedding_store import open_embedding_store
 from consumers.vision.colour import make_colour_extractor
-from consumers.vision.embedder import EmbedOptions, ImageEmbedder, Look
+from consumers.vision.embedder import EmbedOptions, ImageEmbedder
+from consumers.vision.look import Look
 from infra.array_types import Floats
 from infra.encoder import PreparedViews
 from infra.encoder.grid import GridEncoder
