@@ -150,7 +150,7 @@ class _Reading:
             self.negated = False
         elif keys_of([token.text])[0] in lexicon.negations:
             self.negated = True
-        elif token.folded not in lexicon.stop or self._is_phrase():
+        elif token.folded not in lexicon.stop | lexicon.joiners or self._is_phrase():
             return False
         self.at += 1
         return True
