@@ -93,7 +93,8 @@ def text_search_of(version: str) -> messages.QueryPointGroups:
         with pytest.raises(ValueError, match="refuses the request"):
             index.search([SearchPlan(vector=None, tenant="ana", text="red mug")])
     assert server.calls == ["/qdrant.Points/QueryGroups"]
-    return messages.QueryPointGroups.FromString(server.requests[0])
+    request: messages.QueryPointGroups = messages.QueryPointGroups.FromString(server.requests[0])
+    return request
 
 
 def keys_of(conditions: messages.Filter) -> dict[str, messages.Match]:
