@@ -15,10 +15,10 @@ def config() -> None:
 
     from infra.config.settings import describe_settings, read_settings
     from infra.console import report_errors
-    from infra.encoder import reads_text
+    from infra.encoder import EncoderUnavailable, reads_text
     from infra.observability.redaction import redaction
 
-    with report_errors():
+    with report_errors(EncoderUnavailable):
         console = Console(width=None if sys.stdout.isatty() else 160)
         table = Table(Column("variable", no_wrap=True), Column("value", overflow="fold"), "what it means")
         settings = read_settings()

@@ -66,8 +66,14 @@ def reads_text(name: str) -> bool:
     if name in FAKE_FINGERPRINTS or (WEIGHTS / f"{name}.safetensors").is_file():
         return False
     model = backbone_name(name) if (Path(name) / FITTED).is_file() else name
-    config, tokenizer = (_find_file(model, file) for file in ("config.json", "tokenizer_config.json"))
-    return bool(config and tokenizer and json.loads(config.read_bytes()).get("model_type") in JOINT_MODELS)
+    file, tokenizer = (_find_file(model, file) for file in ("config.json", "tokenizer_config.json"))
+    if file is None or tokenizer is None:
+        return False
+    try:
+        config = json.loads(file.read_bytes())
+    except ValueError:  # the model cannot be opened either, which says why
+        return False
+    return isinstance(config, dict) and config.get("model_type") in JOINT_MODELS
 
 
 def _find_file(model: str, file: str) -> Path | None:

@@ -65,6 +65,8 @@ class Meaning:
     """Whether the collection has it; otherwise that is to be counted."""
     is_required: bool = True
     """Whether hits must satisfy it; not for words that only rank."""
+    is_plain: bool = False
+    """Whether the request says that it is only matched to the texts of items."""
 
     @property
     def is_active(self) -> bool:
@@ -131,7 +133,7 @@ class ParsedText:
         Prices are left out, as no picture has them. The order of words hardly matters to such towers (M.
         Yuksekgonul et al., When and why vision-language models behave like bags-of-words, 2023).
         """
-        words = (each.understood for each in self.meanings)
+        words = (each.understood for each in self.meanings if not each.is_plain)
         named = (each for each in words if not each.negated and each.kind != "price" and each.reason != "ignored")
         return " ".join(each.corrected or each.text for each in named)
 
@@ -153,10 +155,7 @@ class ParsedText:
         return replace(
             self,
             meanings=tuple(
-                replace(each, is_required=False)
-                if is_alone and each.understood.kind == "word" and not each.understood.negated
-                else each
-                for each in meanings
+                replace(each, is_required=False) if is_alone and _is_optional(each) else each for each in meanings
             ),
         )
 
@@ -182,6 +181,11 @@ class ParsedText:
 
 
 NO_WORDS = ParsedText()
+
+
+def _is_optional(meaning: Meaning) -> bool:
+    """Whether a text tower and the words of items may both have found what the words say."""
+    return meaning.understood.kind == "word" and not meaning.understood.negated and not meaning.is_plain
 
 
 def _is_rest(word: UnderstoodWord) -> bool:

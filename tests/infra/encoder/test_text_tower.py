@@ -94,7 +94,18 @@ def test_an_encoder_reads_texts_if_it_has_a_text_tower_and_a_tokenizer(tmp_path:
     pictures_alone = save("clip-vision", tmp_path / "vision")
     save_tokenizer("clip", pictures_alone)
     assert reads_text(str(joint))
-    for name in (without_tokenizer, pictures_alone, tmp_path / "none", "best", "fake", "someone/unknown", "a/b/c"):
+    broken = save_joint("clip", tmp_path / "broken")
+    (broken / "config.json").write_text("no JSON")
+    for name in (
+        without_tokenizer,
+        pictures_alone,
+        broken,
+        tmp_path / "none",
+        "best",
+        "fake",
+        "someone/unknown",
+        "a/b/c",
+    ):
         assert not reads_text(str(name)), name
     assert not isinstance(open_encoder(str(without_tokenizer), EXACT), TextEncoder)
 

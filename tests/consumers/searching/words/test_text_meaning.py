@@ -125,6 +125,16 @@ def test_a_word_of_an_item_ranks_with_the_meaning_and_does_not_filter(ask: Any) 
     assert len(ids(result)) == len(SHOP)
 
 
+def test_a_word_that_is_to_be_matched_to_texts_alone_filters(ask: Any) -> None:
+    assert ids(ask(text="palm", plain_words=("palm",))) == ["meadow"]
+    assert ids(ask(text="cosy palm", plain_words=("palm",))) == ["meadow"]
+
+
+def test_a_word_that_is_left_out_has_no_meaning(ask: Any) -> None:
+    result = ask(text="cosy evening", ignore_words=("cosy", "evening"))
+    assert (result.hits, [word.reason for word in result.understood]) == ((), ["ignored", "ignored"])
+
+
 def test_a_meaning_beside_a_look_moves_hits_and_leaves_their_scores(ask: Any) -> None:
     image = InlineImage(data=encoded(PICTURES["harbour"], "PNG"))
     plain, changed = ask(image=image), ask(image=image, text="cosy", explain=True)
