@@ -152,7 +152,8 @@ def describe_words(words: Sequence[UnderstoodWord]) -> list[str]:
 def _describe_word(word: UnderstoodWord) -> str:
     value = ", ".join(word.values[:3]) + (", ..." if len(word.values) > 3 else "")
     corrected = f", read as {word.corrected}" if word.corrected else ""
-    return f"{'not ' if word.negated else ''}{word.text} ({word.kind} {value}{corrected})"
+    reading = f"{word.kind} {value}".rstrip()
+    return f"{'not ' if word.negated else ''}{word.text} ({reading}{corrected})"
 
 
 def show_counts(result: FacetsResult) -> None:

@@ -67,7 +67,9 @@ class Explained(Model):
     likely_category: float = Field(0, ge=0, description="Boost for the predicted category of the query")
     likely_colour: float = Field(0, ge=0, description="Boost for the main colour of the query")
     geometry: float = Field(0, ge=0, description="Boost for keypoints that agree with those of the query")
-    words: float = Field(0, ge=0, description="Boost for words of the text, and for facts of the query's item")
+    words: float = Field(
+        0, ge=0, description="Boost for words of the text, for its meaning, and for facts of the query's item"
+    )
     matches: tuple[KeypointMatch, ...] | None = Field(
         None, max_length=166, description="Keypoints that agree with those of the query; missing if not compared"
     )

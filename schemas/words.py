@@ -10,7 +10,7 @@ LONGEST_TEXT = 300
 MOST_WORDS = 60
 """Most words of a text that are read; a sentence has about 20."""
 WordKind = Literal[
-    "category", "colour", "brand", "creator", "tag", "attribute", "pattern", "price", "word", "unknown"
+    "category", "colour", "brand", "creator", "tag", "attribute", "pattern", "price", "word", "meaning", "unknown"
 ]
 WordText = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 
@@ -21,7 +21,8 @@ class UnderstoodWord(Model):
     text: str = Field(description="The words as they stand in the text, without those of a negation")
     kind: WordKind = Field(
         description="category, colour, brand, creator, tag, attribute, pattern or price: a filter. word: matched "
-        "to the titles, tags and attributes of items. unknown: not understood, without effect"
+        "to the titles, tags and attributes of items. meaning: no item has the word, and the encoder's text tower "
+        "compares its meaning with the pictures. unknown: not understood, without effect"
     )
     field: str | None = Field(None, description="Field that was filtered by, if it is one")
     values: tuple[str, ...] = Field((), description="Values of the field that match, or words that are matched")

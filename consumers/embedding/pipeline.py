@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
 from consumers.vision.embedder import EmbedImages
+from infra.array_types import Floats
 from schemas.failures import Failure
 from schemas.items import ImageRef
 
@@ -26,6 +27,18 @@ class PrefetchImages(Protocol):
     def fetch_waves(self, requests: Sequence[tuple[str, ImageRef]], /) -> Iterator[dict[int, bytes | Failure]]: ...
 
 
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Encoder that reads texts too, as those of CLIP and SigLIP models do (infra/encoder/text_tower.py)."""
+
+    def encode_texts(self, texts: Sequence[str], /) -> Floats:
+        """Encode N texts: float32 [N, object_size], rows of unit length.
+
+        Their dot products with the object part of a look say which pictures a text describes better. They have
+        another range than those of two pictures.
+        """
+
+
 @dataclass(frozen=True)
 class ImagePipeline:
     """Functions that fetch and embed pictures. `encoder` is the fingerprint of the encoder that makes the looks.
@@ -40,3 +53,5 @@ class ImagePipeline:
     moderator: str = ""
     prefetch: PrefetchImages | None = None
     """Replaces `fetch` where pictures can be fetched ahead of their batch."""
+    text_encoder: TextEncoder | None = None
+    """Encodes texts in the space of the looks; None if the encoder reads pictures alone."""

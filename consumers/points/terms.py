@@ -38,7 +38,8 @@ def stem(word: str) -> str:
 
 def terms_of(text: str) -> list[str]:
     """Return the words of a text in the form in which points hold them."""
-    return [term for word in WORD.findall(text) if (term := stem(fold(word)))]
+    # A few letters stand for a blank, or for several words.
+    return [stem(part) for word in WORD.findall(text) for part in fold(word).split()]
 
 
 def item_terms(facts: Payload) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from consumers.scoring.metric import Metric
+from consumers.vision.colour import COLOUR_SIZE
 from consumers.vision.contracts import Encoder
 from consumers.vision.look_vector import UNIT_TOLERANCE, weight_look
 from infra.array_types import Floats
@@ -48,6 +49,11 @@ class LookParts:
     object_size: int
     style_size: int
     head: HeadPart = NO_HEAD
+
+    @property
+    def size(self) -> int:
+        """Dimensions of a look."""
+        return self.object_size + self.style_size + COLOUR_SIZE
 
     def vote_reliability(self, look: Floats) -> float:
         """Return what is left of the neighbours' vote on this look, 0 to 1: less, the more of it is from the head.

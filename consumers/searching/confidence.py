@@ -44,7 +44,7 @@ def category_confidences(
     # The curve, too, is learned from points that the head was trained on.
     confidences = curve.confidence(scores) * (reliability if search.compares_kinds else 1.0)
     # Under the collection's metric, and only there, a search's own hits are better voters than those by the look.
-    is_unfiltered = search.request.is_unfiltered and not search.word_conditions
+    is_unfiltered = search.request.is_unfiltered and not search.is_narrowed
     own_vote = search.is_adapted and is_unfiltered and not search.inferred_intent.filter_fields
     category_vote = vote(_by_boosted_score(points, boosts), reliability) if own_vote else search.vote
     if category_vote is None or category_vote.voters < MIN_VOTERS or not _is_judged_by_vote(search):

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from consumers.scoring.category_vote import CategoryVote
+from consumers.scoring.calibration import MAX_COSINE
+from consumers.scoring.category_vote import VOTE_WEIGHTS, VOTER_COUNT, CategoryVote
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.scoring.verification import NO_VERIFICATION, Verification
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
-from consumers.searching.words.meanings import NO_WORDS, ParsedText
+from consumers.searching.words.meanings import NO_WORDS, ParsedText, TextMeaning
 from consumers.vision.keypoints import Keypoints
 from consumers.vision.look import Look, RegionLook
 from infra.array_types import Floats
@@ -56,6 +57,8 @@ class QueryState:
     """Whether the collection verifies hits."""
     words: ParsedText = NO_WORDS
     """What the text of the request means."""
+    meaning: TextMeaning | None = None
+    """What a text tower says of the text; None if it does not count."""
     failure: Failure | None = None
     regions: tuple["RegionSearch", ...] = ()
     """Searches by the things in the picture, if they are requested."""
@@ -68,7 +71,22 @@ class QueryState:
     @property
     def is_rearranged(self) -> bool:
         """Whether the hits are ordered by more than the scores of the index."""
-        return self.is_boosted or (bool(self.words.preferences) and self._is_in_range)
+        return self.is_boosted or self.has_meaning or (bool(self.words.preferences) and self._is_in_range)
+
+    @property
+    def has_meaning(self) -> bool:
+        """Whether the hits are ordered by the meaning of the text too; for pages within REARRANGED."""
+        return self.meaning is not None and self._is_in_range
+
+    @property
+    def largest_score(self) -> float:
+        """Bound of the scores of the index; with a larger one, a vector is broken."""
+        return MAX_COSINE + (self.meaning.largest if self.meaning is not None and self.has_meaning else 0.0)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether the text of the request decides which hits are found."""
+        return bool(self.word_conditions) or self.has_meaning
 
     @property
     def is_boosted(self) -> bool:
@@ -81,6 +99,13 @@ class QueryState:
     def is_verified(self) -> bool:
         """Whether the keypoints of the first hits are compared with those of the query."""
         return self.verification.is_on and self._follows_collection and self._is_in_range
+
+    @property
+    def hits_can_vote(self) -> bool:
+        """Whether the hits are the nearest of all items, so that those with a given category can vote."""
+        request = self.request
+        plain = request.is_unfiltered and request.collapse == "item" and not self.is_narrowed
+        return plain and request.top_k + request.offset >= VOTER_COUNT and self.weights == VOTE_WEIGHTS
 
     @property
     def weights(self) -> Weights:
@@ -160,6 +185,10 @@ class QueryState:
     def set_words(self, words: ParsedText) -> None:
         """Set what the text of the request means."""
         self.words = words
+
+    def set_meaning(self, meaning: TextMeaning, words: ParsedText) -> None:
+        """Set what a text tower says of the text, and the words without those that it reads."""
+        self.meaning, self.words = meaning, words
 
     def set_vote(self, vote: CategoryVote, coverage: float | None) -> None:
         """Set the vote on the category of the query, and the coverage."""

@@ -163,6 +163,9 @@ class PageRanker:
         """
         request, end = search.request, search.request.offset + search.request.top_k
         terms = self._boost_terms(search, candidates, now)
+        if search.has_meaning and search.meaning is not None:
+            boosts = {point.id: search.meaning.boost(looks[point.id]) for point in candidates}
+            terms = {id: replace(each, words=each.words + boosts[id]) for id, each in terms.items()}
         ranked = rank_by_boosted_score(candidates, terms)
         agreements = self._verifier.verify(search, ranked) if search.is_verified else {}
         for id, agreeing in agreements.items():

@@ -9,11 +9,11 @@ import numpy as np
 
 from consumers.embedding.moderation import ModerationPolicy
 from consumers.points.payload import HIT_KEYS, HitConfidence, broken_vector_failure, hit_of
-from consumers.scoring.calibration import MAX_COSINE, PAD
+from consumers.scoring.calibration import PAD
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import NO_VOTE, VOTE_WEIGHTS, VOTER_COUNT, vote, voter_plan
 from consumers.scoring.coverage import COVERAGE_NEIGHBOURS
-from consumers.scoring.metric import DEFAULT_METRIC
+from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.searching.confidence import category_confidences, mean_score
 from consumers.searching.grouping import Grouping, gather
 from consumers.searching.query_state import QueryState
@@ -23,6 +23,7 @@ from consumers.searching.reranking import PageRanker, ResultPage, candidate_grou
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
 from infra.qdrant.payload_indexes import WORDS
+from schemas.ranking import Weights
 from schemas.results import Explained, Hit
 
 PREFERENCE_KEYS = ("attribute_values", "shades", WORDS)
@@ -79,7 +80,7 @@ class Retriever:
         """
         if not searches:
             return []
-        vote_at = [at for at, s in enumerate(searches) if s.vote is None and not _hits_can_vote(s)]
+        vote_at = [at for at, s in enumerate(searches) if s.vote is None and not s.hits_can_vote]
         plans = [self._plan(s) for s in searches] + [self._vote_plan(searches[at]) for at in vote_at]
         groupings = [candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_at]
         results = gather(self._index, plans, groupings)
@@ -123,7 +124,7 @@ class Retriever:
         lists = [
             points
             for s, points in zip(searches, results, strict=False)
-            if s.request.explain or s.request.diversity > 0 or s.is_adapted
+            if s.request.explain or s.request.diversity > 0 or s.is_adapted or s.has_meaning
         ]
         lists += [self._measured_voters(s, points) for s, points in voters]
         ids = {point.id for points in lists for point in points}
@@ -135,13 +136,13 @@ class Retriever:
     ) -> SearchFindings:
         """Return the findings of a search; sets its failure when a score is no cosine, so a vector is broken."""
         request = search.request
-        if broken := [point for point in points if not abs(point.score) <= MAX_COSINE]:
+        if broken := [point for point in points if not abs(point.score) <= search.largest_score]:
             items = ", ".join(str(point.payload["item_id"]) for point in broken)
             search.fail(broken_vector_failure(request.tenant, items))
             return SearchFindings()
         parts, metric = self._calibrator.parts, search.metric if search.is_adapted else DEFAULT_METRIC
-        if search.is_adapted:
-            points = rescore(points, looks, partial(self._adapted_scores, search), request.min_score)
+        if search.is_adapted or search.has_meaning:
+            points = rescore(points, looks, partial(self._look_scores, search, metric), request.min_score)
         curve = self._calibrator.curve(request.tenant, search.weights, studio=search.studio, metric=metric)
         boosts = search.metric.category_boosts(parts.object(search.query_vector))
         reliability = 1.0 if metric.omitted else parts.vote_reliability(search.query_vector)
@@ -174,7 +175,7 @@ class Retriever:
     def _hits(
         self, search: QueryState, page: ResultPage, looks: Mapping[str, Vector], confidences: Mapping[str, float]
     ) -> tuple[Hit, ...]:
-        seeks_item = search.compares_kinds and not search.word_conditions
+        seeks_item = search.compares_kinds and not search.is_narrowed
         return tuple(
             hit_of(
                 point,
@@ -204,8 +205,8 @@ class Retriever:
             **asdict(page.boost_terms[id]),
         )
 
-    def _adapted_scores(self, search: QueryState, looks: Floats) -> Floats:
-        return self._calibrator.parts.adapted_scores(search.query_vector, looks, search.weights, search.metric)
+    def _look_scores(self, search: QueryState, metric: Metric, looks: Floats) -> Floats:
+        return self._calibrator.parts.adapted_scores(search.query_vector, looks, search.weights, metric)
 
     def _adapted_cosine(self, search: QueryState, look: Vector) -> float:
         parts = self._calibrator.parts
@@ -220,7 +221,7 @@ class Retriever:
         request, weights = search.request, search.weights
         total = weights.object + weights.style + weights.colour
         return SearchPlan(
-            vector=self._calibrator.parts.apply_weights(search.query_vector, weights),
+            vector=self._plan_vector(search, weights),
             tenant=request.tenant,
             filters=search.inferred_intent.apply_filters(request.filters),
             excluded_ids=request.named_items,
@@ -230,7 +231,7 @@ class Retriever:
                 *self._policy.visibility_conditions(restricted=request.restricted),
                 *search.word_conditions,
             ),
-            min_score=None if search.is_adapted else request.min_score,
+            min_score=None if search.is_adapted or search.has_meaning else request.min_score,
             included_keys=(
                 *HIT_KEYS,
                 *(("thumbnail",) if request.thumbnails else ()),
@@ -239,9 +240,7 @@ class Retriever:
             hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )
 
-
-def _hits_can_vote(search: QueryState) -> bool:
-    """Return whether the hits are the nearest of all items, so that those with a given category can vote."""
-    request = search.request
-    plain = request.is_unfiltered and request.collapse == "item" and not search.word_conditions
-    return plain and request.top_k + request.offset >= VOTER_COUNT and search.weights == VOTE_WEIGHTS
+    def _plan_vector(self, search: QueryState, weights: Weights) -> Vector:
+        """Return the query vector; the index then scores a look, and how well it fits the text, in one search."""
+        vector = self._calibrator.parts.apply_weights(search.query_vector, weights)
+        return vector + search.meaning.vector if search.meaning and search.has_meaning else vector

@@ -1,6 +1,7 @@
 """Search handler: answer each search request with exactly one result."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from consumers.searching.query_state import INDEX_FAILED, LAST_CHANCE_SECONDS, Q
 from consumers.searching.query_vectors import QueryVectors
 from consumers.searching.replies import ReplyPublisher, SearchFindings, region_result
 from consumers.searching.retrieval import Retriever
+from consumers.searching.words.text_meaning import open_text_meanings
 from consumers.searching.words.text_search import TextSearch
 from infra.qdrant.contract import EngineError, Index
 from schemas.envelope import Event
@@ -43,7 +45,8 @@ class SearchHandler:
     ) -> None:
         self._query_vectors = QueryVectors(pipeline, index, calibrator.parts)
         self._retriever = Retriever(index, calibrator, pipeline.policy)
-        self._text_search = TextSearch(index, self._retriever, pipeline.policy)
+        meanings = open_text_meanings(pipeline.text_encoder, index, calibrator.parts, time.monotonic)
+        self._text_search = TextSearch(index, self._retriever, pipeline.policy, meanings)
         self._calibrator = calibrator
         self._replies = replies
         self._batch_size = batch_size

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from consumers.embedding.cache import EmbeddingCache
+from consumers.embedding.pipeline import TextEncoder
 from consumers.points.progress import ProgressReader
 from consumers.runtime.batch_processor import BatchProcessor
 from consumers.runtime.commit import (
@@ -29,6 +32,7 @@ from consumers.searching.handler import RequestHandler
 from consumers.searching.replies import ReplyPublisher, oversized_reply_rejection
 from consumers.searching.reply_deduplication import ReplyDeduplicator, read_answered_ids
 from consumers.searching.search_handler import SearchHandler
+from consumers.vision.contracts import Encoder
 from consumers.workers.generation_switcher import GenerationSwitcher
 from consumers.workers.index_worker import (
     QUERY_GROUP,
@@ -50,6 +54,7 @@ from consumers.workers.resources import (
 )
 from consumers.workers.tracing import Handle
 from infra.config.settings import Settings
+from infra.encoder import EncoderUnavailable
 from infra.kafka import EventSink, EventSource, PartitionCache, Record, TransactionSink, topic_ends
 from infra.metrics import SearchMetrics
 from infra.observability.heartbeat import HeartbeatFile
@@ -151,7 +156,8 @@ def _make_handler(
     # The query worker has the most idle turns, so it embeds the null pictures for both kinds of worker.
     calibrator = make_calibrator(context, SEARCH_SYNC_POINTS)
     pipeline = make_image_pipeline(context, SEARCH_FETCH_TIMEOUT_SECONDS, stack)
-    pipeline = replace(pipeline, embed=EmbeddingCache(pipeline.embed).embed)
+    text_encoder = _open_text_encoder(context.embedder.encoder)
+    pipeline = replace(pipeline, embed=EmbeddingCache(pipeline.embed).embed, text_encoder=text_encoder)
     searches = SearchHandler(pipeline, context.index, calibrator, replies, context.settings.worker.search_records)
     ends = partial(topic_ends, context.kafka, ITEM_TOPICS)
     freshness = ProgressReader(context.index, partitions.partition_count, ends)
@@ -163,6 +169,21 @@ def _make_handler(
         MaintenanceTask(calibrator.idle),
         deduplicator,
     )
+
+
+def _open_text_encoder(encoder: Encoder) -> TextEncoder | None:
+    """Return the encoder if it reads texts; its text tower opens now, so that no search waits for it.
+
+    Without a text tower that works, searches still match texts to the words of items.
+    """
+    if not isinstance(encoder, TextEncoder):
+        return None
+    try:
+        encoder.encode_texts(["text"])
+    except EncoderUnavailable as error:
+        structlog.get_logger().warning("texts are matched to words of items alone", reason=str(error))
+        return None
+    return encoder
 
 
 def _open_commit_strategy(

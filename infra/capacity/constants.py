@@ -31,6 +31,12 @@ class MeasuredConstants:
     """Graph links of a point (research on 100,000 points, one graph of 448 dimensions)."""
     index_bytes: float = 276
     """Id of a point and its part of the payload indexes, in memory."""
+    words_bytes: float = 271
+    """Text index of the words of a point, in memory: 12 words of a shop (tests/benchmarks/text_index.py)."""
+    words_payload_bytes: float = 102
+    """The words themselves, on disk."""
+    words_us: float = 0.126
+    """Core time that a search by words takes for each point of its tenant (3.8 ms for 30,000 points)."""
     payload_bytes: float = 11_200
     """Attributes, a thumbnail of 160 pixels (median sizes: 4.4 to 7.4 kB), keypoints (4 kB) and the whole view of a
     photo (.7 kB), on disk."""

@@ -1,8 +1,8 @@
 """Capacity plan: computes the memory, disk, nodes, shards, workers and partitions for a load, with warnings.
 
     points   = items x pictures of an item
-    memory   = points x (codes + graph links + payload indexes) x replicas, at most 80% of a node's memory
-    disk     = points x (originals + codes + graph links + payload + payload indexes) x replicas x 1.5
+    memory   = points x (codes + graph links + payload indexes + words) x replicas, at most 80% of a node's memory
+    disk     = points x (originals + codes + graph links + payload + payload indexes + words) x replicas x 1.5
     workers  = rate / (rate of one worker x 0.6), rounded up
 
 Graph links grow with the logarithm of the points. Figures beyond 100,000 points on one machine are extrapolated.
@@ -70,6 +70,10 @@ class CapacityPlan:
     item_partitions: int
     request_partitions: int
     engine_cores: float
+    words_memory_gb: float
+    """The part of the memory that searches by words need."""
+    words_ms: float
+    """Core time of a search by words in one shard, for a tenant that has all items."""
     warnings: tuple[str, ...]
 
 
@@ -100,16 +104,25 @@ def make_plan(target: CapacityTarget, measured: MeasuredConstants) -> CapacityPl
         item_partitions=_partitions(index_workers),
         request_partitions=_partitions(query_workers),
         engine_cores=cores,
-        warnings=tuple(_warnings(target, measured, nodes)),
+        words_memory_gb=target.points * measured.words_bytes * copies / 1e9,
+        words_ms=_words_ms(target, measured, shards),
+        warnings=tuple(_warnings(target, measured, nodes, shards)),
     )
 
 
 def _memory_bytes_per_point(points: float, measured: MeasuredConstants) -> float:
-    return measured.code_bytes + measured.graph_bytes * _graph_growth(points) + measured.index_bytes
+    indexes = measured.index_bytes + measured.words_bytes
+    return measured.code_bytes + measured.graph_bytes * _graph_growth(points) + indexes
 
 
 def _disk_bytes_per_point(points: float, measured: MeasuredConstants) -> float:
-    return _memory_bytes_per_point(points, measured) + measured.vector_bytes + measured.payload_bytes
+    payload_bytes = measured.payload_bytes + measured.words_payload_bytes
+    return _memory_bytes_per_point(points, measured) + measured.vector_bytes + payload_bytes
+
+
+def _words_ms(target: CapacityTarget, measured: MeasuredConstants, shards: int) -> float:
+    """Time of a search by words, which grows with the points: the engine counts each word among the tenant's."""
+    return target.points / shards * measured.words_us / 1000
 
 
 def _graph_growth(points: float) -> float:
@@ -130,7 +143,7 @@ def _partitions(workers: int) -> int:
     return max(PARTITION_STEP, math.ceil(2 * workers / PARTITION_STEP) * PARTITION_STEP) if workers > 2 else 4
 
 
-def _warnings(target: CapacityTarget, measured: MeasuredConstants, nodes: int) -> list[str]:
+def _warnings(target: CapacityTarget, measured: MeasuredConstants, nodes: int, shards: int) -> list[str]:
     """Limits that this load reaches or comes near, each with a remedy."""
     warnings = []
     if measured.search_p95_ms > target.p95_ms:
@@ -142,6 +155,11 @@ def _warnings(target: CapacityTarget, measured: MeasuredConstants, nodes: int) -
         warnings.append(
             f"an item alone takes {measured.fresh_p95_ms:.0f} ms (p95), above {target.freshness_s * 1000:.0f}: "
             "choose a quicker encoder, or more cores for each index worker"
+        )
+    if (words_ms := _words_ms(target, measured, shards)) > target.p95_ms:
+        warnings.append(
+            f"a search by words takes {words_ms:,.0f} ms in a shard if one tenant has all items, above "
+            f"{target.p95_ms:.0f}: divide the items among tenants, or create the collection with more shards"
         )
     fill_seconds = MAX_UNINDEXED_POINTS * nodes / max(target.changes * target.pictures, 1e-9)
     if fill_seconds < 60:

@@ -1,5 +1,7 @@
 """Encoders: turn pictures into vectors; torch and transformers are imported only when an encoder is opened."""
 
+import json
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,12 @@ FITTED = "encoder.safetensors"
 PreparedViews = tuple[tuple[Pixels, ...], bool]
 """Prepared views of one picture, and whether it is a studio picture."""
 
+WEIGHTS = Path(__file__).parent.parent / "weights"
+"""Folder with the projections of the default encoders, which tests/evaluation/fit_defaults.py fits."""
+
+JOINT_MODELS = ("clip", "siglip", "siglip2")
+"""Types of models with a text tower, in the same space as their pictures, that JointEncoder can open."""
+
 FAKE_FINGERPRINTS = {"fake": "fake:1", "fake2": "fake:2"}
 """Fingerprints of two encoders with equal vectors, for tests that switch from one encoder to another."""
 
@@ -30,7 +38,7 @@ def open_encoder(name: str, torch_settings: TorchSettings) -> "TorchEncoder | Gr
 
     `fast`, `balanced` and `best` need no internet connection. `fake` and `fake2` are for fast tests and need no
     torch. Any other name is a folder that `lookstream fit` wrote, a folder with an image model, or a model on the
-    Hugging Face hub.
+    Hugging Face hub. If the model reads texts too, the encoder has `encode_texts` (infra/encoder/text_tower.py).
     """
     if name in FAKE_FINGERPRINTS:
         from infra.encoder.grid import GridEncoder
@@ -42,7 +50,44 @@ def open_encoder(name: str, torch_settings: TorchSettings) -> "TorchEncoder | Gr
     backbone, projection = open_parts(name, torch_settings)
     encoder = TorchEncoder(Path(name).name, backbone, projection)
     encoder.check(probe())
-    return encoder
+    if not reads_text(name):
+        return encoder
+    from infra.encoder.text_tower import JointEncoder, open_text_tower
+
+    open_tower = cache(partial(open_text_tower, backbone_name(name), backbone.runtime))
+    return JointEncoder(encoder.name, backbone, projection, open_tower)
+
+
+def reads_text(name: str) -> bool:
+    """Whether the encoder called `name` reads texts too: a CLIP or SigLIP model whose files have a tokenizer.
+
+    A model of the hub that is not on this machine yet does not count.
+    """
+    if name in FAKE_FINGERPRINTS or (WEIGHTS / f"{name}.safetensors").is_file():
+        return False
+    model = backbone_name(name) if (Path(name) / FITTED).is_file() else name
+    file, tokenizer = (_find_file(model, file) for file in ("config.json", "tokenizer_config.json"))
+    if file is None or tokenizer is None:
+        return False
+    try:
+        config = json.loads(file.read_bytes())
+    except ValueError:  # the model cannot be opened either, which says why
+        return False
+    return isinstance(config, dict) and config.get("model_type") in JOINT_MODELS
+
+
+def _find_file(model: str, file: str) -> Path | None:
+    """Path of a file of a model, in its folder or in the local cache of the hub; None if it is not there."""
+    if Path(model).is_dir():
+        return path if (path := Path(model) / file).is_file() else None
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(model, file)
+    except HFValidationError:  # no name of the hub
+        return None
+    return Path(found) if isinstance(found, str) else None
 
 
 def open_parts(name: str, torch_settings: TorchSettings) -> "tuple[Backbone, Projection]":
@@ -64,7 +109,7 @@ def backbone_name(name: str) -> str:
 
 
 def _projection_file(name: str) -> Path | None:
-    from infra.encoder.lite import PROFILES, WEIGHTS
+    from infra.encoder.lite import PROFILES
 
     file = WEIGHTS / f"{name}.safetensors" if name in PROFILES else Path(name) / FITTED
     return file if file.is_file() else None

@@ -28,9 +28,6 @@ from infra.encoder.fused import fuse
 from infra.encoder.runtime import Backbone, Runtime, l2_normalise, one_thread
 from infra.images.resize import resize_bicubic
 
-WEIGHTS = Path(__file__).parent.parent / "weights"
-"""Folder with the projections of the default encoders, which tests/evaluation/fit_defaults.py fits."""
-
 RECIPE = "2: centre square, PIL bicubic, (x-127)/128, root of the average of five regions, moments of the middle"
 """Everything except the weights that affects features. It excludes the numeric precision: bfloat16 and float32
 agree so well (mean cosine .997, equal precision@1) that they share an index (DECISIONS.md)."""

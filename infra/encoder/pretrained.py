@@ -3,6 +3,7 @@
 import hashlib
 import json
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from huggingface_hub import constants
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoImageProcessor, AutoModel, ViTImageProcessorPil
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, ViTImageProcessorPil
 
 from infra.encoder import EncoderUnavailable
 
@@ -94,7 +95,9 @@ def _read(name: str, *, local: bool) -> Pretrained:
     missing = sorted(weight for weight in random if "pooler" not in weight)
     if missing:
         raise ValueError(f"its files lack {len(missing)} weights, {missing[0]} for one")
-    _drop_text_modules(model)
+    if not local:
+        _download_tokenizer(name, model)
+    drop_modules(model, "text_")
     return Pretrained(model.eval(), processor, random)
 
 
@@ -106,10 +109,18 @@ def _read_processor(name: str, *, local: bool) -> Any:
     return AutoImageProcessor.from_pretrained(name, local_files_only=local, trust_remote_code=False, backend="pil")
 
 
-def _drop_text_modules(model: nn.Module) -> None:
+def drop_modules(model: nn.Module, *prefixes: str) -> None:
+    """Delete the modules of a model whose names start so, to free their memory."""
     for module_name, _ in list(model.named_children()):
-        if module_name.startswith("text_"):
+        if module_name.startswith(prefixes):
             delattr(model, module_name)
+
+
+def _download_tokenizer(name: str, model: nn.Module) -> None:
+    """Bring the tokenizer of a model that reads texts into the local cache; without one it reads pictures alone."""
+    if hasattr(model, "get_text_features"):
+        with suppress(*LOAD_ERRORS):
+            AutoTokenizer.from_pretrained(name, trust_remote_code=False)
 
 
 def _is_hub_reachable() -> bool:

@@ -23,8 +23,9 @@ from torch.nn.functional import interpolate
 
 from infra.array_types import Box, Floats, Integers
 from infra.config.settings import TorchSettings
+from infra.encoder import WEIGHTS
 from infra.encoder.efficientnet import HEAD, MIDDLE_STAGE, stages
-from infra.encoder.lite import WEIGHTS, FeatureNetwork, open_network
+from infra.encoder.lite import FeatureNetwork, open_network
 from infra.encoder.runtime import Runtime, open_runtime
 from infra.images.resize import resize_bicubic
 

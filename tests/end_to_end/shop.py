@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from tests.end_to_end.system import System
 
+SCENE = (("red", 260, (40, 120)), ("blue", 220, (380, 60)))
+"""Discs of a scene: the item, its width and its place in pixels."""
 ITEMS = ("red", "green", "blue", "yellow", "black")
 
 
@@ -18,3 +22,13 @@ def index_shop(system: System, shop: Path, discs: Path) -> str:
     done = system.run("ingest", "catalog", shop, "--image-root", discs, code=1)
     system.wait_for(lambda: system.indexed(ITEMS) == len(ITEMS), "the feed to be indexed")
     return done.stderr
+
+
+def draw_scene(discs: Path, path: Path) -> Path:
+    """Draw a picture with the discs of SCENE on white."""
+    scene = Image.new("RGB", (640, 480), "white")
+    for name, side, place in SCENE:
+        with Image.open(discs / f"{name}.png") as disc:
+            scene.paste(disc.convert("RGB").resize((side, side)), place)
+    scene.save(path)
+    return path

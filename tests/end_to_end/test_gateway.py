@@ -15,8 +15,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infra.client.search_client import SearchClient
 from infra.local.ports import LOOPBACK, find_free_port
+from schemas.items import InlineImage
+from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from tests.end_to_end.gateway import second_gateway
+from tests.end_to_end.shop import draw_scene, index_shop
 from tests.end_to_end.system import System
 
 
@@ -34,6 +39,42 @@ def test_a_picture_over_http_finds_what_the_command_line_finds(system: System, s
     expected = system.search(picture, "--best-effort")
     assert [hit["item_id"] for hit in found["hits"]] == [hit["item_id"] for hit in expected["hits"]]
     assert counted["counts"]["source"] == [{"value": "catalog", "count": 5}]
+
+
+def test_words_and_things_have_equal_answers_over_http_and_from_the_python_client(
+    system: System, shop: Path, discs: Path, tmp_path: Path
+) -> None:
+    index_shop(system, shop, discs)
+    scene = InlineImage(data=draw_scene(discs, tmp_path / "scene.png").read_bytes())
+    picture = InlineImage(data=(discs / "red.png").read_bytes())
+    requests = [
+        SearchRequest(request_id="words", strict=False, text="red or blue disc"),
+        SearchRequest(request_id="nonsense", strict=False, text="xyzzy plugh"),
+        SearchRequest(request_id="change", strict=False, text="disc, not red, under 3", image=picture),
+        SearchRequest(request_id="things", strict=False, image=scene, objects="all", intent="colour"),
+    ]
+    with second_gateway(system) as address, httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+        bodies = [request.model_dump_json(by_alias=True, exclude_none=True) for request in requests]
+        headers = {"Content-Type": "application/json"}
+        responses = [client.post("/v1/search", content=body, headers=headers) for body in bodies]
+        refused = client.post("/v1/search", json={"text": "x" * 1_000_000})
+    with SearchClient(system.kafka) as python_client:
+        answers = {result.request_id: result for result in python_client.search_all(requests)}
+    for response in responses:
+        result = SearchResult.model_validate_json(response.content)
+        assert _comparable(result) == _comparable(answers[result.request_id]), result.request_id
+    words, things = answers["words"], answers["things"]
+    assert {hit.item_id for hit in words.hits} == {"red", "blue"}
+    assert [word.kind for word in words.understood] == ["colour", "colour", "category"]
+    assert (answers["nonsense"].status, len(answers["nonsense"].understood)) == ("no_match", 2)
+    assert {hit.item_id for hit in answers["change"].hits} == {"green", "blue"}
+    assert {region.hits[0].item_id for region in things.regions} == {"red", "blue"}
+    assert (refused.status_code, "`text`" in refused.json()["detail"]) == (422, True)
+
+
+def _comparable(result: SearchResult) -> dict[str, object]:
+    """What two answers to one request have in common."""
+    return result.model_dump(exclude={"times", "as_of"})
 
 
 def test_an_item_that_is_put_in_over_http_is_found_looked_at_and_taken_out(system: System, discs: Path) -> None:

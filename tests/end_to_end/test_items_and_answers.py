@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from infra.client.search_client import SearchClient
 from infra.kafka import EventSink
@@ -15,7 +14,7 @@ from schemas.freshness import RecordPosition
 from schemas.items import InlineImage, ItemUpserted
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS
-from tests.end_to_end.shop import ITEMS, hits, index_shop
+from tests.end_to_end.shop import ITEMS, draw_scene, hits, index_shop
 from tests.end_to_end.system import System, make_environment
 from tests.qdrant_server import qdrant_environment
 
@@ -125,11 +124,7 @@ def test_social_posts_are_found_together_with_the_catalogue(
 
 def test_each_thing_in_a_picture_has_an_answer(system: System, shop: Path, discs: Path, tmp_path: Path) -> None:
     index_shop(system, shop, discs)
-    scene = Image.new("RGB", (640, 480), "white")
-    for name, side, place in (("red", 260, (40, 120)), ("blue", 220, (380, 60))):
-        with Image.open(discs / f"{name}.png") as disc:
-            scene.paste(disc.convert("RGB").resize((side, side)), place)
-    scene.save(tmp_path / "scene.png")
+    draw_scene(discs, tmp_path / "scene.png")
     result = system.search(tmp_path / "scene.png", "--objects", "--best-effort", "--intent", "colour")
     assert {region["hits"][0]["item_id"] for region in result["regions"]} == {"red", "blue"}
     printed = system.run("search", tmp_path / "scene.png", "--objects", "--best-effort").stdout

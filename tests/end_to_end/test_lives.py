@@ -9,9 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from infra.local.services import heartbeat_file
 from infra.observability.heartbeat import HeartbeatFile
+from tests.contracts.families import save_joint
 from tests.end_to_end.shop import ITEMS, hits, index_shop
 from tests.end_to_end.system import System
 
@@ -148,3 +150,19 @@ def test_secrets_are_masked_in_the_settings(make_system: Callable[..., System]) 
     printed = system.run("config").stdout
     assert "LOOKSTREAM_QDRANT_API_KEY" in printed
     assert "canary-secret" not in printed
+
+
+def test_a_system_with_a_clip_model_reads_texts_by_their_meaning(
+    make_system: Callable[..., System], shop: Path, discs: Path, tmp_path: Path
+) -> None:
+    with Image.open(discs / "blue.png") as disc:
+        model = save_joint("clip", tmp_path / "clip", {"cosy": disc.convert("RGB")})
+    system = make_system(LOOKSTREAM_ENCODER=str(model), LOOKSTREAM_TORCH_PRECISION="float32")
+    assert "reads pictures and texts" in system.run("config").stdout
+    system.start()
+    index_shop(system, shop, discs)
+    result = system.search("--text", "cosy", "--best-effort")
+    assert [word["kind"] for word in result["understood"]] == ["meaning"]
+    assert result["hits"][0]["item_id"] == "blue"
+    printed = system.run("search", discs / "red.png", "--text", "cosy", "--best-effort").stdout
+    assert "cosy (meaning)" in printed

@@ -19,9 +19,9 @@ from rich.progress import track
 from consumers.vision.crops import select_views
 from infra.array_types import Floats
 from infra.config.settings import TorchSettings
-from infra.encoder import open_backbone
+from infra.encoder import WEIGHTS, open_backbone
 from infra.encoder.grey_correction import fit_grey_correction
-from infra.encoder.lite import PROFILES, WEIGHTS, probe
+from infra.encoder.lite import PROFILES, probe
 from infra.encoder.projection import read_projection, write_projection
 from infra.encoder.runtime import CPU_BATCH, Backbone
 from infra.encoder.whitening import POWER, known_vector, whiten

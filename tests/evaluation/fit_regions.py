@@ -26,7 +26,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, dropout2d
 
 from infra.array_types import Floats, Halves
 from infra.config.settings import TorchSettings
-from infra.encoder.lite import WEIGHTS, open_network
+from infra.encoder import WEIGHTS
+from infra.encoder.lite import open_network
 from infra.encoder.region_detector import SIDE, VARIANT, RegionHead, decode_boxes, squeeze
 from infra.encoder.runtime import open_runtime
 from tests.evaluation.composites import Scene, Thing, compose, read_grounds, read_picture, read_things

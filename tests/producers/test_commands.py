@@ -178,6 +178,7 @@ def test_a_text_is_asked_and_how_it_was_understood_is_printed(here: Path, answer
         UnderstoodWord(text="navy", kind="colour", field="colours", values=("navy",)),
         UnderstoodWord(text="shrit", kind="category", field="category", values=("Shirts",), corrected="shirt"),
         UnderstoodWord(text="silk", kind="word", values=("silk",), dropped=True, reason="too_few_hits"),
+        UnderstoodWord(text="cosy", kind="meaning"),
         UnderstoodWord(text="xyzzy\x1b[2J", kind="unknown"),
         UnderstoodWord(text="sailor", kind="unknown", reason="not_indexed"),
         UnderstoodWord(text="stripes", kind="pattern", values=("striped",), negated=True),
@@ -193,7 +194,8 @@ def test_a_text_is_asked_and_how_it_was_understood_is_printed(here: Path, answer
     [request] = requests
     assert (request.text, request.ignore_words, request.plain_words) == ("navy shrit", ("silk",), ("red",))
     for part in (
-        "understood navy (colour navy), shrit (category Shirts, read as shirt), not stripes (pattern striped)",
+        "understood navy (colour navy), shrit (category Shirts, read as shirt), cosy (meaning), "
+        "not stripes (pattern striped)",
         "nothing would be left, so not filtered by silk (word silk)",
         "not understood: xyzzy",
         "not found: sailor; some items were indexed before searches by words, and `lookstream reindex`",

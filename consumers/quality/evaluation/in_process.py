@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from consumers.embedding.pipeline import ImagePipeline
+from consumers.embedding.pipeline import ImagePipeline, TextEncoder
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
@@ -111,7 +111,8 @@ def open_direct(store: EmbeddingStore, nulls: NullEmbeddings) -> Iterator[InProc
         index = Shard(Path(stack.enter_context(TemporaryDirectory(prefix="lookstream-"))), MIN_FREE)
         stack.callback(index.close)
         index.open(encoder.fingerprint, look_size(encoder))
-        pipeline, outbox = ImagePipeline(fetch_inline, store.embed, encoder.fingerprint), Outbox()
+        text_encoder, outbox = encoder if isinstance(encoder, TextEncoder) else None, Outbox()
+        pipeline = ImagePipeline(fetch_inline, store.embed, encoder.fingerprint, text_encoder=text_encoder)
         confidence = Calibrator(index, store.embed, parts_of(encoder), nulls)
         items = ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
         searches = SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, encoder.fingerprint))

@@ -113,5 +113,5 @@ def read_lexicon(folder: Path = FOLDER) -> Lexicon:
     """Read the languages of a folder, each a TOML file. Raises ValueError if a file is not TOML."""
     reader = _Reader()
     for path in sorted(folder.glob("*.toml")):
-        reader.add(tomllib.loads(path.read_text()))
+        reader.add(tomllib.loads(path.read_bytes().decode()))
     return reader.finish()

@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from consumers.searching.words.lexicon import NamedColour
 from consumers.searching.words.vocabulary import FieldValues, Vocabulary
+from infra.array_types import Floats
 from infra.qdrant.colour_cells import filter_shades
 from infra.qdrant.condition_eval import holds
 from infra.qdrant.conditions import AnyOf, Between, Condition, HasWord, NoneOf, OneOf
@@ -26,6 +29,27 @@ DROP_ORDER: Sequence[WordKind] = (
 EFFECTIVE = frozenset(DROP_ORDER)
 
 
+@dataclass(frozen=True, eq=False)
+class TextMeaning:
+    """What a text tower says of a text: with a look [size], `vector` gives how well its picture fits the text.
+
+    Beside a look of the search, it is on the scale of that look's scores, from `least`.
+    """
+
+    vector: Floats
+    least: float = 0.0
+    """The least of the pictures by which the scale was measured; they and those below gain nothing."""
+
+    def boost(self, look: Floats) -> float:
+        """Return what the text adds to the score of a picture with this look, 0 or more."""
+        return max(0.0, float(look @ self.vector) - self.least)
+
+    @property
+    def largest(self) -> float:
+        """Bound of what the text adds to a score in the index."""
+        return float(np.linalg.norm(self.vector))
+
+
 @dataclass(frozen=True)
 class Meaning:
     """What one or more neighbouring words of a text stand for."""
@@ -39,11 +63,15 @@ class Meaning:
     """Other meaning, of a colour that is a category too: orange."""
     is_checked: bool = True
     """Whether the collection has it; otherwise that is to be counted."""
+    is_required: bool = True
+    """Whether hits must satisfy it; not for words that only rank."""
+    is_plain: bool = False
+    """Whether the request says that it is only matched to the texts of items."""
 
     @property
     def is_active(self) -> bool:
         """Whether hits are filtered by it."""
-        return self.understood.kind in EFFECTIVE and not self.understood.dropped
+        return self.is_required and self.understood.kind in EFFECTIVE and not self.understood.dropped
 
     @property
     def condition(self) -> Condition:
@@ -99,6 +127,39 @@ class ParsedText:
         return " ".join(dict.fromkeys(term for meaning in found for term in meaning.terms))
 
     @property
+    def description(self) -> str:
+        """The words that say what hits are, for a text tower: without negations, which towers do not understand.
+
+        Prices are left out, as no picture has them. The order of words hardly matters to such towers (M.
+        Yuksekgonul et al., When and why vision-language models behave like bags-of-words, 2023).
+        """
+        words = (each.understood for each in self.meanings if not each.is_plain)
+        named = (each for each in words if not each.negated and each.kind != "price" and each.reason != "ignored")
+        return " ".join(each.corrected or each.text for each in named)
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether a word is left that was not understood, and that is neither negated nor left out."""
+        return any(_is_rest(each.understood) for each in self.meanings)
+
+    def match_by_meaning(self, *, is_alone: bool) -> "ParsedText":
+        """Return a copy in which a text tower reads the words that were not understood.
+
+        Without a look (`is_alone`), words of the texts of items rank the hits, but filter no more: pictures may
+        have the thing without the word.
+        """
+        meanings = (
+            each.update(kind="meaning", reason=None) if _is_rest(each.understood) else each
+            for each in self.meanings
+        )
+        return replace(
+            self,
+            meanings=tuple(
+                replace(each, is_required=False) if is_alone and _is_optional(each) else each for each in meanings
+            ),
+        )
+
+    @property
     def understood(self) -> tuple[UnderstoodWord, ...]:
         """How each word was understood."""
         return tuple(meaning.understood for meaning in self.meanings)
@@ -120,6 +181,15 @@ class ParsedText:
 
 
 NO_WORDS = ParsedText()
+
+
+def _is_optional(meaning: Meaning) -> bool:
+    """Whether a text tower and the words of items may both have found what the words say."""
+    return meaning.understood.kind == "word" and not meaning.understood.negated and not meaning.is_plain
+
+
+def _is_rest(word: UnderstoodWord) -> bool:
+    return word.kind == "unknown" and not word.negated and word.reason != "ignored"
 
 
 def value_meaning(text: str, values: FieldValues, terms: tuple[str, ...]) -> Meaning:

@@ -1,6 +1,7 @@
 """Text reader: understand the texts of searches by the vocabularies of their collections."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from consumers.embedding.moderation import ModerationPolicy
 from consumers.searching.query_state import QueryState
@@ -8,7 +9,7 @@ from consumers.searching.words.lexicon import COLOUR_ATTRIBUTES, read_lexicon
 from consumers.searching.words.meanings import Meaning, ParsedText, unknown_meaning
 from consumers.searching.words.prices import ItemPrice, PriceBoundsReader
 from consumers.searching.words.tokens import phrase_keys
-from consumers.searching.words.vocabulary import VocabularyCache, count_matches
+from consumers.searching.words.vocabulary import TenantCache, count_matches, read_vocabulary
 from consumers.searching.words.word_parser import WordParser
 from infra.qdrant.conditions import AnyOf, Condition
 from infra.qdrant.contract import FacetPlan, Index, Payload
@@ -30,7 +31,7 @@ class TextReader:
         self._index = index
         self._policy = policy
         self._lexicon = read_lexicon()
-        self._vocabularies = VocabularyCache(index, self._lexicon, now)
+        self._vocabularies = TenantCache(partial(read_vocabulary, index, lexicon=self._lexicon), now)
 
     def read(self, searches: Sequence[QueryState]) -> None:
         """Understand the text of each search that has one. Raises Unavailable when the index is unreachable."""

@@ -23,8 +23,8 @@ class Token:
 
     @property
     def is_number(self) -> bool:
-        """Whether it is a number."""
-        return self.text[0].isdigit()
+        """Whether it is a number; superscript and circled digits are letters, as in TOKEN."""
+        return self.text[0].isdecimal()
 
     @property
     def is_pause(self) -> bool:

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from re import split
+from typing import Generic, TypeVar
 
 from consumers.searching.words.lexicon import COLOUR_ATTRIBUTES, Lexicon, NamedColour
 from consumers.searching.words.spelling import SpellingIndex
@@ -14,12 +15,13 @@ from infra.qdrant.payload_indexes import WORDS
 FIELDS = ("category", "brand", "attribute_values", "tags", "creator")
 """Fields whose values are words of searches; of a word with several, the first field decides its kind."""
 MAX_TENANTS = 64
-"""Vocabularies that a worker holds: each has at most 1,000 values of each field, about 1 MB."""
+"""Tenants of which a worker holds the vocabulary: each has at most 1,000 values of each field, about 1 MB."""
 MAX_AGE_SECONDS = 60.0
 """Age from which a vocabulary is read again: a new brand is understood after this time."""
 SAMPLE_SIZE = 16
 """Items by which a vocabulary tells whether all have words, that is, none was indexed before searches by words."""
 
+T = TypeVar("T")
 FieldValues = dict[str, tuple[str, ...]]
 """FieldValues by field."""
 
@@ -119,25 +121,23 @@ def _all_have_words(index: Index, tenant: str) -> bool:
     return all(payloads.get(id, {}).get(WORDS) for id in ids)
 
 
-class VocabularyCache:
-    """Vocabularies of tenants, as old as MAX_AGE_SECONDS at most. `now` is a monotonic clock in seconds."""
+class TenantCache(Generic[T]):
+    """What was read of tenants, as old as MAX_AGE_SECONDS at most. `now` is a monotonic clock in seconds."""
 
-    def __init__(self, index: Index, lexicon: Lexicon, now: Callable[[], float]) -> None:
-        self._index = index
-        self._lexicon = lexicon
+    def __init__(self, read: Callable[[str], T], now: Callable[[], float]) -> None:
+        self._read = read
         self._now = now
-        self._cached: OrderedDict[str, tuple[float, Vocabulary]] = OrderedDict()
+        self._cached: OrderedDict[str, tuple[float, T]] = OrderedDict()
 
-    def get(self, tenant: str) -> Vocabulary:
-        """Return the vocabulary of a tenant. Raises Unavailable."""
-        read_at, vocabulary = self._cached.get(tenant, (float("-inf"), Vocabulary()))
-        if self._now() - read_at >= MAX_AGE_SECONDS:
-            vocabulary = read_vocabulary(self._index, tenant, self._lexicon)
-            self._cached[tenant] = self._now(), vocabulary
+    def get(self, tenant: str) -> T:
+        """Return what was read of a tenant; raises what the reader raises."""
+        cached = self._cached.get(tenant)
+        if cached is None or self._now() - cached[0] >= MAX_AGE_SECONDS:
+            cached = self._cached[tenant] = self._now(), self._read(tenant)
         self._cached.move_to_end(tenant)
         while len(self._cached) > MAX_TENANTS:
             self._cached.popitem(last=False)
-        return vocabulary
+        return cached[1]
 
 
 def count_matches(index: Index, tenant: str, plans: Sequence[FacetPlan]) -> list[int]:

@@ -133,7 +133,7 @@ class _Reading:
             if self.parser.left_out.intersection(keys):
                 return self._finish(length, unknown_meaning(text).update(dropped=True, reason="ignored"))
             if self.parser.plain.intersection(keys):
-                return self._finish(length, word_meaning(text, tuple(terms_of(text))))
+                return self._finish(length, replace(word_meaning(text, tuple(terms_of(text))), is_plain=True))
         return None
 
     def _read_price(self) -> Meaning | None:
@@ -150,7 +150,7 @@ class _Reading:
             self.negated = False
         elif keys_of([token.text])[0] in lexicon.negations:
             self.negated = True
-        elif token.folded not in lexicon.stop or self._is_phrase():
+        elif token.folded not in lexicon.stop | lexicon.joiners or self._is_phrase():
             return False
         self.at += 1
         return True

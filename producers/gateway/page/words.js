@@ -3,7 +3,7 @@ import { find, h } from "./dom.js";
 
 const KINDS = {
   category: "category", colour: "colour", brand: "brand", creator: "creator", tag: "tag", attribute: "attribute",
-  pattern: "pattern", price: "price", word: "in the text", unknown: "not understood",
+  pattern: "pattern", price: "price", word: "in the text", meaning: "by its meaning", unknown: "not understood",
 };
 const REASONS = { too_few_hits: "nothing would be left", not_indexed: "not in the index yet" };
 

@@ -30,7 +30,8 @@ LOADS = st.builds(
 
 
 def sizes(plan: CapacityPlan) -> list[float]:
-    return [plan.memory_gb, plan.disk_gb, plan.query_workers, plan.index_workers, plan.engine_cores]
+    words = [plan.words_memory_gb]
+    return [plan.memory_gb, plan.disk_gb, plan.query_workers, plan.index_workers, plan.engine_cores, *words]
 
 
 @given(LOADS)
@@ -62,9 +63,20 @@ def test_a_larger_load_never_needs_less(target: CapacityTarget, times: float) ->
 def test_a_billion_is_hundreds_of_gigabytes_and_tens_of_nodes() -> None:
     plan = make_plan(BILLION, MeasuredConstants())
     assert not plan.embedded
-    assert 700 < plan.memory_gb / BILLION.replicas < 1_000
+    assert 900 < plan.memory_gb / BILLION.replicas < 1_200
     assert 10 <= plan.nodes <= 40
     assert any("pinned" in warning for warning in plan.warnings)
+
+
+def test_the_words_of_items_are_a_part_of_the_memory_and_need_time_for_each_item() -> None:
+    plan, measured = make_plan(BILLION, MeasuredConstants()), MeasuredConstants()
+    without = make_plan(BILLION, replace(measured, words_bytes=0, words_us=0))
+    assert plan.words_memory_gb == pytest.approx(BILLION.items * measured.words_bytes * plan.copies / 1e9)
+    assert plan.memory_gb / plan.copies - without.memory_gb / without.copies == pytest.approx(
+        plan.words_memory_gb / plan.copies
+    )
+    assert plan.words_ms == pytest.approx(BILLION.items / plan.shards * measured.words_us / 1000)
+    assert not any("by words" in warning for warning in without.warnings)
 
 
 def test_a_small_shop_needs_one_machine_and_no_warning() -> None:
@@ -74,7 +86,9 @@ def test_a_small_shop_needs_one_machine_and_no_warning() -> None:
 
 
 @pytest.mark.parametrize(("change", "named"), [
-    ({"p95_ms": 50.0}, "a search alone"), ({"freshness_s": 0.1}, "an item alone"), ({"changes": 1e5}, "optimiser"),
+    ({"p95_ms": 50.0}, "a search alone"),
+    ({"p95_ms": 300.0}, "a search by words"), ({"freshness_s": 0.1}, "an item alone"),
+    ({"changes": 1e5}, "optimiser"),
 ])  # fmt: skip
 def test_limits_that_a_plan_exceeds_are_warnings(change: dict[str, Any], named: str) -> None:
     assert any(named in warning for warning in make_plan(replace(BILLION, **change), MeasuredConstants()).warnings)

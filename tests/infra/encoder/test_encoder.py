@@ -14,10 +14,10 @@ from transformers import AutoModel, BertConfig, BertModel, ViTConfig, ViTImagePr
 
 from consumers.vision.contracts import Encoder, EncoderInput
 from infra.config.settings import TorchSettings
-from infra.encoder import EncoderUnavailable, open_backbone, open_encoder
+from infra.encoder import WEIGHTS, EncoderUnavailable, open_backbone, open_encoder
 from infra.encoder.efficientnet import EfficientNetLite, from_checkpoint
 from infra.encoder.efficientnet_model import EfficientNetLiteConfig, EfficientNetLiteModel, register
-from infra.encoder.lite import PROFILES, WEIGHTS, checkpoint, open_profile, prepare, probe
+from infra.encoder.lite import PROFILES, checkpoint, open_profile, prepare, probe
 from infra.encoder.projection import TorchEncoder, read_projection
 from infra.encoder.runtime import Backbone, open_runtime
 

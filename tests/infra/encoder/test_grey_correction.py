@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from infra.array_types import Floats
 from infra.config.settings import TorchSettings
-from infra.encoder import open_backbone
+from infra.encoder import WEIGHTS, open_backbone
 from infra.encoder.grey_correction import (
     GreyCorrection,
     fit_grey_correction,
@@ -17,7 +17,7 @@ from infra.encoder.grey_correction import (
     is_grey,
     parse_grey_correction,
 )
-from infra.encoder.lite import WEIGHTS, probe
+from infra.encoder.lite import probe
 from infra.encoder.projection import TorchEncoder, read_projection, write_projection
 
 FEATURES, AXES = 40, 12

@@ -39,7 +39,9 @@ def test_bounds_are_read(text: str, low: float | None, high: float | None, curre
     assert found.length == len(tokens)
 
 
-@pytest.mark.parametrize("text", ["30", "size 42", "under the table", "40 to 20", "20 to", "euros", "to 20"])
+@pytest.mark.parametrize(
+    "text", ["30", "size 42", "under the table", "40 to 20", "20 to", "euros", "to 20", "under \u00b2"]
+)
 def test_other_numbers_are_no_prices(text: str) -> None:
     assert EUROS.read(tokenise(text), 0) is None
 

@@ -4,20 +4,27 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
 from consumers.scoring.calibrator import Calibrator
+from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
+from consumers.vision.embedder import ImageEmbedder
 from infra.qdrant.contract import Index, Patch
+from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.point_ids import point_id
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted
 from schemas.results import SearchResult
-from tests.consumers.conftest import answer_to
+from schemas.words import MOST_WORDS
+from tests.consumers.conftest import answer_to, look_parts_of
 from tests.consumers.flag_catalogue import portrait
 
 if TYPE_CHECKING:
@@ -57,12 +64,39 @@ def thing(number: int, name: str) -> ItemUpserted:
     )
 
 
+def open_shop(pipeline: ImagePipeline, index: Index, calibrator: Calibrator, outbox: "Outbox") -> Any:
+    """Fill the index, and return what answers one question about the shop."""
+    indexer = ItemIndexer(pipeline, index, enrichers_of(index, calibrator), OutcomePublisher(outbox))
+    things = [thing(number, name) for number, name in enumerate(SHOP)]
+    things.append(things[0].model_copy(update={"tenant": "other", "brand": "Zanzibar", "title": "Parasol"}))
+    assert indexer.handle([Event(each) for each in things]) == {}
+    return partial(answer_to, SearchHandler(pipeline, index, calibrator, ReplyPublisher(outbox, "fake:1")), outbox)
+
+
 @pytest.fixture
 def ask(pipeline: ImagePipeline, index: Index, confidence: Calibrator, outbox: "Outbox") -> Any:
     """Asks one question about the shop, best effort unless it says otherwise."""
-    indexer = ItemIndexer(pipeline, index, enrichers_of(index, confidence), OutcomePublisher(outbox))
-    assert indexer.handle([Event(thing(number, name)) for number, name in enumerate(SHOP)]) == {}
-    return partial(answer_to, SearchHandler(pipeline, index, confidence, ReplyPublisher(outbox, "fake:1")), outbox)
+    return open_shop(pipeline, index, confidence, outbox)
+
+
+@pytest.fixture
+def ask_engine(pipeline: ImagePipeline, shard: Shard, embedder: ImageEmbedder, outbox: "Outbox") -> Any:
+    """The same on the embedded engine."""
+    calibrator = Calibrator(shard, embedder.embed, look_parts_of(embedder), nulls=NullEmbeddings(32))
+    return open_shop(pipeline, shard, calibrator, outbox)
+
+
+ODD_WORDS = (
+    "not", "without", "ohne", "no", "or", "and", "under", "between", "20", "to", "-", "30", "\u20ac", ",", "'",
+    "red", "shirt", "cheaper", "maroonshirt", "xyzzy", "\u00b2", "\u2460", "\u0661\u0662", "\u037a", "\ufdfa",
+    "\U0001f457", "\u202etrihs", "\u05d0\u05d3\u05d5\u05dd", "re\u0301d", "r\u0335e\u0336d", "(a+)+$", ".*",
+    "\ufb01t", "[^", "\\d", "\x00", "\x1b[2J", "a" * 299,
+)  # fmt: skip
+"""Negations alone, prices of all kinds, control characters, combining marks, other scripts, expressions."""
+ODD_TEXTS = st.one_of(
+    st.text(min_size=1, max_size=300),
+    st.lists(st.sampled_from(ODD_WORDS), min_size=1, max_size=80).map(lambda words: " ".join(words)[:300]),
+).filter(str.strip)
 
 
 def ids(result: SearchResult) -> set[str]:
@@ -171,6 +205,36 @@ def test_items_from_before_searches_by_words_are_found_by_their_facts(ask: Any, 
     result = ask(text="red sailor")
     assert ids(result) == {"red-shirt", "red-dress", "red-tee"}
     assert [(word.text, word.reason) for word in result.understood] == [("red", None), ("sailor", "not_indexed")]
+
+
+@pytest.mark.parametrize("text", ["zanzibar", "zanzibat", "parasol"])
+def test_words_of_another_tenant_mean_nothing(ask: Any, text: str) -> None:
+    assert ids(ask(text=text, tenant="other")) == {"navy-shirt"}
+    result = ask(text=text)
+    assert (ids(result), kinds(result)) == (set(), [(text, "unknown")])
+    assert ids(ask(text=text, item_id="red-shirt")) == set(SHOP) - {"red-shirt"}
+
+
+@given(text=ODD_TEXTS, alone=st.booleans(), overruled=st.lists(st.sampled_from(ODD_WORDS), max_size=3))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_has_an_answer_that_says_how_it_was_read(
+    ask_engine: Any, text: str, alone: bool, overruled: list[str]
+) -> None:
+    words = {"ignore_words": tuple(overruled[:1]), "plain_words": tuple(overruled[1:])}
+    result = ask_engine(text=text, item_id=None if alone else "red-shirt", **words)
+    assert result.status in ("ok", "no_match"), result.message
+    assert result.status == "ok" or result.message
+    assert SearchResult.model_validate_json(result.model_dump_json(by_alias=True)) == result
+    assert len(result.understood) <= MOST_WORDS
+    assert all(word.text in text for word in result.understood)
+    if alone and all(word.kind == "unknown" for word in result.understood):
+        assert result.hits == (), "words that were not understood find nothing"
+
+
+@pytest.mark.parametrize("text", ["red " * 10_000, "x" * 1_000_000, "\ud800"])
+def test_a_text_that_is_too_long_or_broken_is_refused_by_its_name(ask: Any, text: str) -> None:
+    with pytest.raises(ValidationError, match="text"):
+        ask(text=text)
 
 
 def test_a_page_follows_another(ask: Any) -> None:

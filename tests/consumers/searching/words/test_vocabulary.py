@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from consumers.searching.words.lexicon import NamedColour, read_lexicon
-from consumers.searching.words.vocabulary import MAX_AGE_SECONDS, MAX_TENANTS, VocabularyCache
+from consumers.searching.words.vocabulary import (
+    MAX_AGE_SECONDS,
+    MAX_TENANTS,
+    TenantCache,
+    Vocabulary,
+    read_vocabulary,
+)
 from consumers.vision.embedder import ImageEmbedder
 from consumers.vision.look_vector import look_size
 from infra.qdrant.contract import Point
@@ -28,6 +34,10 @@ class HandClock:
         self.seconds += seconds
 
 
+def vocabularies(shard: Shard, clock: HandClock) -> TenantCache[Vocabulary]:
+    return TenantCache(lambda tenant: read_vocabulary(shard, tenant, LEXICON), clock)
+
+
 def write(shard: Shard, embedder: ImageEmbedder, tenant: str, item: str, **facts: object) -> None:
     """Index an item with these facts."""
     names = {"item": f"{tenant}:{item}", "item_id": item, "tenant": tenant, "n": 0, "state": "live", "version": 1}
@@ -40,7 +50,7 @@ def test_the_values_of_a_tenants_facts_are_its_words(shard: Shard, embedder: Ima
     write(shard, embedder, "ana", "a", category="Hats", brand="Öko", tags=["warm"], attribute_values=pairs)
     write(shard, embedder, "ana", "b", currency="EUR", words="hat")
     write(shard, embedder, "bo", "c", category="Lamps")
-    ana = VocabularyCache(shard, LEXICON, HandClock()).get("ana")
+    ana = vocabularies(shard, HandClock()).get("ana")
     assert ana.find(("hat",)) == {"category": ("Hats",)}
     assert ana.find(("oko",)) == {"brand": ("Öko",)}
     assert ana.find(("felt",)) == {"attribute_values": ("material=Felt",)}
@@ -52,7 +62,7 @@ def test_the_values_of_a_tenants_facts_are_its_words(shard: Shard, embedder: Ima
 
 def test_it_is_known_whether_the_merchant_gives_every_colour(shard: Shard, embedder: ImageEmbedder) -> None:
     clock = HandClock()
-    cache = VocabularyCache(shard, LEXICON, clock)
+    cache = vocabularies(shard, clock)
     assert not cache.get("ana").all_have_colours
     for item, colour in (("a", "Red"), ("b", "Puce")):
         write(shard, embedder, "ana", item, attribute_values=[f"Color={colour}", f"main colour={colour}"])
@@ -65,7 +75,7 @@ def test_it_is_known_whether_the_merchant_gives_every_colour(shard: Shard, embed
 
 def test_a_vocabulary_is_read_again_when_it_is_old(shard: Shard, embedder: ImageEmbedder) -> None:
     clock = HandClock()
-    cache = VocabularyCache(shard, LEXICON, clock)
+    cache = vocabularies(shard, clock)
     assert cache.get("ana").find(("lamp",)) == {}
     write(shard, embedder, "ana", "a", category="Lamp")
     clock.advance(MAX_AGE_SECONDS - 1)
@@ -75,7 +85,7 @@ def test_a_vocabulary_is_read_again_when_it_is_old(shard: Shard, embedder: Image
 
 
 def test_the_vocabularies_of_many_tenants_take_a_bounded_space(shard: Shard) -> None:
-    cache = VocabularyCache(shard, LEXICON, HandClock())
+    cache = vocabularies(shard, HandClock())
     first = cache.get("t0")
     for number in range(1, MAX_TENANTS):
         cache.get(f"t{number}")

@@ -89,6 +89,8 @@ def test_a_negation_holds_for_the_next_phrase_and_over_or(vocabulary: Vocabulary
         ("shirt", "category", False), ("red", "colour", True), ("navy", "colour", True), ("black", "colour", False),
     ]  # fmt: skip
     assert parse(vocabulary, "without leather, shirt") == [("leather", "tag", True), ("shirt", "category", False)]
+    for text, joiner in (("not red nor navy", "nor"), ("nicht rot noch dunkelblau", "noch")):
+        assert [(kind, negated) for _, kind, negated in parse(vocabulary, text)] == [("colour", True)] * 2, joiner
     assert parse(vocabulary, "kein Leder") == [("Leder", "tag", True)]
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from grpc import StatusCode
 from qdrant_client import QdrantClient
+from qdrant_client import grpc as messages
 
 from infra.config.errors import SettingsError
 from infra.config.qdrant import QdrantSettings
 from infra.config.settings import Settings
 from infra.local.health_checks import check_all
 from infra.local.ports import LOOPBACK
+from infra.qdrant.contract import SearchPlan
 from infra.qdrant.server import collections as server_collection
 from infra.qdrant.server.index import ServerIndex
 from infra.qdrant.server.nodes import Cluster, Node
@@ -79,6 +81,41 @@ def test_a_generation_that_is_dropped_while_it_is_used_is_only_not_there_any_mor
         node.client = empty.client
         with pytest.raises(Unavailable, match="there is no index 2"):
             index.count()
+
+
+def text_search_of(version: str) -> messages.QueryPointGroups:
+    """The search that a server of this version gets for a text."""
+    with (
+        refusing(StatusCode.INVALID_ARGUMENT, version=version, has_collections=True) as server,
+        node_at(server.port) as node,
+    ):
+        index = ServerIndex(Cluster([node]), QdrantSettings())
+        with pytest.raises(ValueError, match="refuses the request"):
+            index.search([SearchPlan(vector=None, tenant="ana", text="red mug")])
+    assert server.calls == ["/qdrant.Points/QueryGroups"]
+    request: messages.QueryPointGroups = messages.QueryPointGroups.FromString(server.requests[0])
+    return request
+
+
+def keys_of(conditions: messages.Filter) -> dict[str, messages.Match]:
+    return {each.field.key: each.field.match for each in conditions.must}
+
+
+@pytest.mark.parametrize("version", ["1.20.0", "1.21.3", "2.0.0"])
+def test_a_server_that_ranks_texts_gets_the_text_and_the_tenants_statistics(version: str) -> None:
+    search = text_search_of(version)
+    assert search.query.text.query == "red mug"
+    assert search.using == "words"
+    assert set(keys_of(search.params.idf.corpus)) == {"tenant"}
+    assert set(keys_of(search.filter)) == {"tenant", "state"}
+
+
+@pytest.mark.parametrize("version", ["1.17.0", "1.18.3", "1.19.9"])
+def test_an_older_server_gets_the_text_as_a_condition(version: str) -> None:
+    search = text_search_of(version)
+    assert not search.HasField("query")
+    assert not search.params.HasField("idf")
+    assert keys_of(search.filter)["words"].text_any == "red mug"
 
 
 @pytest.mark.parametrize(

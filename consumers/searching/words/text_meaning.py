@@ -1,0 +1,81 @@
+"""Text meanings: compare texts with the pictures of a collection, by an encoder with a text tower."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumers.embedding.pipeline import TextEncoder
+from consumers.scoring.look_parts import LookParts
+from consumers.searching.query_state import QueryState
+from consumers.searching.words.meanings import TextMeaning
+from consumers.searching.words.vocabulary import TenantCache
+from infra.array_types import Floats
+from infra.qdrant.contract import Index, Vector
+
+SAMPLE_SIZE = 200
+"""Pictures of a tenant by which the range of a text's cosines is measured: the error of their deviation is 5 %."""
+FEWEST_PICTURES = 5
+"""A collection with fewer pictures has no range; there a text beside a look has no meaning."""
+MEANING_WEIGHT = 1.0
+"""Deviations of the look's score for a deviation of the text's cosine: a look and a text count alike. Cosines of a
+text and a picture lie in a small range of their own, so both are measured by their deviation in the collection."""
+
+
+@dataclass(frozen=True)
+class TextMeaningReader:
+    """Finds out what texts mean to a text tower. `samples` has looks of some pictures of each tenant, [n, size]."""
+
+    encoder: TextEncoder
+    parts: LookParts
+    samples: TenantCache[Floats]
+
+    def read(self, searches: Sequence[QueryState]) -> None:
+        """Set the meaning of the texts that need one: those alone, and those beside a look with unknown words.
+
+        Raises Unavailable when the index is unreachable.
+        """
+        described = [search for search in searches if _needs_meaning(search)]
+        texts = list(dict.fromkeys(search.words.description for search in described))
+        vectors = dict(zip(texts, self.encoder.encode_texts(texts) if texts else (), strict=True))
+        for search in described:
+            vector, is_alone = vectors[search.words.description], not search.request.has_look
+            meaning = TextMeaning(self._pad(vector)) if is_alone else self._scale(search, self._pad(vector))
+            if meaning is not None:
+                search.set_meaning(meaning, search.words.match_by_meaning(is_alone=is_alone))
+
+    def _pad(self, vector: Floats) -> Floats:
+        """Return the vector of a text with zeros for the style and colour parts, which say nothing of texts."""
+        return np.pad(vector, (0, self.parts.size - len(vector))).astype(np.float32)
+
+    def _scale(self, search: QueryState, vector: Floats) -> TextMeaning | None:
+        """Return the meaning on the scale of the look's scores; None where the collection has no range."""
+        sample = self.samples.get(search.request.tenant)
+        if len(sample) < FEWEST_PICTURES:
+            return None
+        cosines, scores = sample @ vector, sample @ self.parts.apply_weights(search.query_vector, search.weights)
+        if not cosines.std() > 0:
+            return None
+        gain = MEANING_WEIGHT * float(scores.std() / cosines.std())
+        return TextMeaning((gain * vector).astype(np.float32), gain * float(cosines.min()))
+
+
+def open_text_meanings(
+    encoder: TextEncoder | None, index: Index, parts: LookParts, now: Callable[[], float]
+) -> TextMeaningReader | None:
+    """Return the reader of an encoder that reads texts, else None. `now` is a monotonic clock in seconds."""
+    if encoder is None:
+        return None
+
+    def read_sample(tenant: str) -> Floats:
+        looks: list[Vector] = list(index.vectors(list(index.sample(tenant, SAMPLE_SIZE))).values())
+        finite = [look for look in looks if np.isfinite(look).all()]
+        return np.stack(finite) if finite else np.empty((0, parts.size), np.float32)
+
+    return TextMeaningReader(encoder, parts, TenantCache(read_sample, now))
+
+
+def _needs_meaning(search: QueryState) -> bool:
+    if search.failure is not None or not search.words.description:
+        return False
+    return search.words.has_rest or not search.request.has_look
