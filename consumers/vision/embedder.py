@@ -23,8 +23,9 @@ from infra.array_types import Floats
 from infra.images.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from schemas.failures import Code, Failure, Rejected
 from schemas.filters import ColourName
+from schemas.items import Objects
 from schemas.results import Swatch
-from schemas.searches import Crop, Objects
+from schemas.searches import Crop
 
 OpenDetector = Callable[[], Detector]
 Decode = Callable[[bytes, DecodeLimits, CropRegion | None], DecodedImage]
