@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
+from consumers.embedding.region_policy import NO_REGIONS, RegionPolicy
 from consumers.vision.embedder import EmbedImages
 from schemas.failures import Failure
 from schemas.items import ImageRef
@@ -40,3 +41,5 @@ class ImagePipeline:
     moderator: str = ""
     prefetch: PrefetchImages | None = None
     """Replaces `fetch` where pictures can be fetched ahead of their batch."""
+    regions: RegionPolicy = NO_REGIONS
+    """In which items the things in the pictures have looks of their own."""

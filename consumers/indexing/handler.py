@@ -10,15 +10,8 @@ import structlog
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import ItemEnrichers
 from consumers.indexing.images import EmbeddedImage, ImageRequest, ImageResolver, ImageStatus
-from consumers.indexing.item_update import (
-    ItemEvents,
-    ItemUpdate,
-    add_categories,
-    add_images,
-    items_of,
-    merge_item,
-    read,
-)
+from consumers.indexing.item_events import ItemEvents, items_of, read
+from consumers.indexing.item_update import ItemUpdate, add_categories, add_images, merge_item
 from consumers.indexing.outcomes import BatchTimes, OutcomePublisher
 from consumers.indexing.writes import WriteSet, diff, write
 from consumers.points.payload import PROVENANCE_KEYS
@@ -162,7 +155,7 @@ class ItemIndexer(HandlerDefaults):
 
     def _read_and_merge(self, items: Sequence[ItemEvents]) -> list[ItemUpdate]:
         """Apply the events to the stored states. Raises Unavailable."""
-        stored = zip(items, read(self._index, items), strict=True)
+        stored = zip(items, read(self._index, items, self._pipeline.regions), strict=True)
         return [merge_item(item, state, self._pipeline.policy) for item, state in stored]
 
     def _lost_updates(self, write_sets: Sequence[WriteSet]) -> list[ItemUpdate]:

@@ -4,75 +4,26 @@ All types are immutable: each step of a batch (read, merge, resolve, enrich) ret
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from consumers.embedding.moderation import EVENT_LABELS_KEY, MODERATOR_LABELS_KEY, ModerationPolicy
-from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageResult, ImageStatus, Points
-from consumers.indexing.merge import ItemChange, MergeResult, Precedence, changes_by_item, merge
+from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageResult, ImageStatus
+from consumers.indexing.item_events import ItemEvents, StoredState
+from consumers.indexing.merge import MergeResult, Precedence, merge
 from consumers.points.payload import (
     DUPLICATE_GROUP,
     GIVEN,
-    KNOWN_KEYS,
     NOTIFIED_WATCHES,
     ItemState,
-    as_int,
     prediction_in,
     prediction_payload,
-    state_of,
     strings_in,
 )
 from consumers.scoring.category_vote import CategoryVoter, UncategorisedItem
-from infra.qdrant.contract import Index, Payload, Vector
-from infra.qdrant.point_ids import point_ids
-from schemas.envelope import Event
+from infra.qdrant.contract import Index, Vector
 from schemas.failures import Failure, TryLater
-from schemas.items import item_key
 from schemas.outcomes import Duplicate
 from schemas.results import Likely
-
-
-@dataclass(frozen=True)
-class ItemEvents:
-    """The events of a batch about one item, and what earlier rounds of the batch have found out about them."""
-
-    tenant: str
-    item_id: str
-    changes: Sequence[ItemChange]
-    ids: Sequence[str]
-    """The ids that its points can have; the main point's is first."""
-    failures: Mapping[str, Failure] = field(default_factory=dict)
-    """Failures of events whose pictures have failed, by event id; the state ignores these events."""
-    notified_watches: tuple[str, ...] = ()
-    """The marks of the watches that have been notified of the item."""
-    lost_races: int = 0
-    """How often another writer wrote the item between reading and writing."""
-
-    @property
-    def key(self) -> str:
-        """Tenant and item id as one string."""
-        return item_key(self.tenant, self.item_id)
-
-
-@dataclass(frozen=True)
-class StoredState:
-    """An item as the index holds it. The main point is authoritative; the others follow it."""
-
-    points: Points = field(default_factory=dict)
-
-    @property
-    def main(self) -> Payload:
-        """The payload of the main point; empty if there is none."""
-        return self.points.get(0, {})
-
-    @property
-    def state(self) -> ItemState:
-        """The state in the main point."""
-        return state_of(self.main)
-
-    @property
-    def version(self) -> int:
-        """The highest version of its points; 0 if there are none."""
-        return max((as_int(point.get("version", 0)) for point in self.points.values()), default=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +37,8 @@ class ItemUpdate:
     """Id of its duplicate group."""
     images: Sequence[ImageResult] = ()
     """The pictures of the upsert on which the state is based, if that upsert is among the events."""
+    region_method: str = ""
+    """How the regions of these pictures are found; empty if they have none."""
     duplicate: Duplicate | None = None
     """The item that its new main picture duplicates."""
 
@@ -134,21 +87,6 @@ class ItemUpdate:
         return replace(self, item=replace(self.item, notified_watches=notified))
 
 
-def items_of(events: Iterable[Event]) -> list[ItemEvents]:
-    """The items of a batch, each with its events."""
-    return [
-        ItemEvents(body.tenant, body.item_id, changes, point_ids(body.tenant, body.item_id))
-        for changes in changes_by_item(events).values()
-        for body in (changes[0].body,)
-    ]
-
-
-def read(index: Index, items: Sequence[ItemEvents]) -> list[StoredState]:
-    """The stored states of items: all points are read, so that incomplete writes are repaired."""
-    stored = index.payloads([id for item in items for id in item.ids], KNOWN_KEYS)
-    return [StoredState({n: stored[id] for n, id in enumerate(item.ids) if id in stored}) for item in items]
-
-
 def merge_item(item: ItemEvents, stored: StoredState, policy: ModerationPolicy) -> ItemUpdate:
     """Apply the events of an item, without those that have failed, to its stored state."""
     changes = [change for change in item.changes if change.id not in item.failures]
@@ -163,7 +101,8 @@ def add_images(update: ItemUpdate, images: ImageResolver, policy: ModerationPoli
     An upsert whose pictures have failed becomes a failure of the item, and the events are merged again without it.
     """
     while (base := update.merged.base_change) is not None:
-        update = replace(update, images=images.results(base, update.stored.points))
+        method, results = images.region_method(base), images.results(base, update.stored.points)
+        update = replace(update, images=results, region_method=method)
         if (failure := _image_failure(update.images)) is None:
             return _block(update, policy, base.body.revision) if update.is_ready else update
         failures = {**update.item.failures, base.id: failure}

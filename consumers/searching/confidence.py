@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from consumers.scoring.calibration_curve import CalibrationCurve
-from consumers.scoring.category_vote import VOTE_WEIGHTS, vote
+from consumers.scoring.category_vote import VOTE_WEIGHTS, VOTER_COUNT, vote
 from consumers.scoring.coverage import COVERAGE_NEIGHBOURS
 from consumers.scoring.look_parts import LookParts
 from consumers.scoring.metric import Metric
 from consumers.scoring.sampling import merchant_category
 from consumers.searching.query_state import QueryState
+from consumers.searching.region_hits import pictures_among
 from infra.array_types import Floats
 from infra.qdrant.contract import ScoredPoint, Vector
 
@@ -46,7 +47,9 @@ def category_confidences(
     # Under the collection's metric, and only there, a search's own hits are better voters than those by the look.
     is_unfiltered = search.request.is_unfiltered and not search.word_conditions
     own_vote = search.is_adapted and is_unfiltered and not search.inferred_intent.filter_fields
-    category_vote = vote(_by_boosted_score(points, boosts), reliability) if own_vote else search.vote
+    category_vote = (
+        vote(_by_boosted_score(pictures_among(points), boosts), reliability) if own_vote else search.vote
+    )
     if category_vote is None or category_vote.voters < MIN_VOTERS or not _is_judged_by_vote(search):
         return confidences
     categories = [merchant_category(point.payload) for point in points]
@@ -55,6 +58,13 @@ def category_confidences(
         for name, confidence in zip(categories, confidences.tolist(), strict=True)
     ]
     return np.where(scores < curve.threshold, 0.0, voted).astype(np.float32)
+
+
+def hits_can_vote(search: QueryState) -> bool:
+    """Return whether the hits are the nearest of all items, so that those with a given category can vote."""
+    request = search.request
+    plain = request.is_unfiltered and request.collapse == "item" and not search.word_conditions
+    return plain and request.top_k + request.offset >= VOTER_COUNT and search.weights == VOTE_WEIGHTS
 
 
 def _by_boosted_score(points: Sequence[ScoredPoint], boosts: Mapping[str, float]) -> list[ScoredPoint]:

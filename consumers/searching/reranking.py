@@ -15,6 +15,7 @@ from consumers.searching.geometric_verifier import GeometricVerifier, matches_of
 from consumers.searching.grouping import Grouping
 from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
+from consumers.searching.region_hits import add_thumbnails
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, Payload, ScoredPoint, Vector
 from schemas.items import revision_at
@@ -151,6 +152,7 @@ class PageRanker:
     """Orders candidates and cuts out pages."""
 
     def __init__(self, index: Index, parts: LookParts) -> None:
+        self._index = index
         self._parts = parts
         self._verifier = GeometricVerifier(index)
 
@@ -176,6 +178,7 @@ class PageRanker:
             similarity = self._similarity(search, np.stack([looks[point.id] for point in ranked]))
             ranked = [ranked[at] for at in mmr(totals, similarity, request.diversity, end + 1)]
         count, page = len(ranked), ranked[request.offset : end]
+        page = add_thumbnails(self._index, page) if request.thumbnails else page
         return ResultPage(page, terms, count, count > end, agreements, likelihoods)
 
     def _boost_terms(

@@ -14,10 +14,11 @@ from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import NO_VOTE, VOTE_WEIGHTS, VOTER_COUNT, vote, voter_plan
 from consumers.scoring.coverage import COVERAGE_NEIGHBOURS
 from consumers.scoring.metric import DEFAULT_METRIC
-from consumers.searching.confidence import category_confidences, mean_score
+from consumers.searching.confidence import category_confidences, hits_can_vote, mean_score
 from consumers.searching.grouping import Grouping, gather
 from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import has_too_few_hits, infer_intent
+from consumers.searching.region_hits import is_in_region
 from consumers.searching.replies import SearchFindings
 from consumers.searching.reranking import PageRanker, ResultPage, candidate_grouping, rescore
 from infra.array_types import Floats
@@ -79,20 +80,23 @@ class Retriever:
         """
         if not searches:
             return []
-        vote_at = [at for at, s in enumerate(searches) if s.vote is None and not _hits_can_vote(s)]
+        vote_at = [at for at, s in enumerate(searches) if s.vote is None and not hits_can_vote(s)]
         plans = [self._plan(s) for s in searches] + [self._vote_plan(searches[at]) for at in vote_at]
         groupings = [candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_at]
         results = gather(self._index, plans, groupings)
         separate = dict(zip(vote_at, results[len(searches) :], strict=True))
-        voters = [
-            (s, separate.get(at, points))
-            for at, (s, points) in enumerate(zip(searches, results[: len(searches)], strict=True))
-            if s.vote is None
-        ]
+        biased = [at for at, s in enumerate(searches) if at not in separate and any(map(is_in_region, results[at]))]
+        separate |= self._find_voters(searches, [at for at in biased if searches[at].vote is None])
+        voters = [(s, separate.get(at, results[at])) for at, s in enumerate(searches) if s.vote is None]
         looks = self._load_looks(searches, results, voters)
         for s, points in voters:
             self._vote(s, points, looks)
         return [self._findings(s, points, looks, now) for s, points in zip(searches, results, strict=False)]
+
+    def _find_voters(self, searches: Sequence[QueryState], places: Sequence[int]) -> dict[int, list[ScoredPoint]]:
+        """Return the voters of the searches at these places, whose own hits are no pictures alone."""
+        plans = [self._vote_plan(searches[at]) for at in places]
+        return dict(zip(places, gather(self._index, plans, [Grouping(VOTER_COUNT)] * len(plans)), strict=True))
 
     def _vote(self, search: QueryState, voters: Sequence[ScoredPoint], looks: Mapping[str, Vector]) -> None:
         """Let the voters vote on the category of a search; no vote if the best scores as low as null pictures."""
@@ -236,12 +240,6 @@ class Retriever:
                 *(("thumbnail",) if request.thumbnails else ()),
                 *(PREFERENCE_KEYS if search.words.preferences else ()),
             ),
+            includes_regions=True,
             hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )
-
-
-def _hits_can_vote(search: QueryState) -> bool:
-    """Return whether the hits are the nearest of all items, so that those with a given category can vote."""
-    request = search.request
-    plain = request.is_unfiltered and request.collapse == "item" and not search.word_conditions
-    return plain and request.top_k + request.offset >= VOTER_COUNT and search.weights == VOTE_WEIGHTS
