@@ -17,10 +17,8 @@ from pydantic import TypeAdapter
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer, image_requests
 from consumers.indexing.images import ImageResolver
-from consumers.indexing.item_events import ItemEvents, read
-from consumers.indexing.item_update import ItemUpdate, add_images, merge_item
+from consumers.indexing.item_update import ItemEvents, ItemUpdate, add_images, merge_item, read
 from consumers.indexing.merge import ItemChange
-from consumers.indexing.stored_regions import Points
 from consumers.points.payload import (
     CATEGORY_FIELDS,
     KNOWN_KEYS,
@@ -32,6 +30,7 @@ from consumers.points.payload import (
     state_of,
     strings_in,
 )
+from consumers.points.stored_item import Points
 from infra.qdrant.contract import Index, Payload
 from infra.qdrant.point_ids import IMAGE_NUMBER, IMAGE_REFERENCE, point_ids
 from schemas.envelope import Event

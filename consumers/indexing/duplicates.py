@@ -14,8 +14,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from consumers.indexing.images import EmbeddedImage
-from consumers.indexing.item_events import ItemEvents
-from consumers.indexing.item_update import ItemUpdate
+from consumers.indexing.item_update import ItemEvents, ItemUpdate
 from consumers.points.payload import DUPLICATE_GROUP
 from consumers.scoring.look_parts import LookParts
 from consumers.vision.perceptual_hash import hamming_distance, parse_hash

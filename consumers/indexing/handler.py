@@ -10,8 +10,15 @@ import structlog
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.enrichers import ItemEnrichers
 from consumers.indexing.images import EmbeddedImage, ImageRequest, ImageResolver, ImageStatus
-from consumers.indexing.item_events import ItemEvents, items_of, read
-from consumers.indexing.item_update import ItemUpdate, add_categories, add_images, merge_item
+from consumers.indexing.item_update import (
+    ItemEvents,
+    ItemUpdate,
+    add_categories,
+    add_images,
+    items_of,
+    merge_item,
+    read,
+)
 from consumers.indexing.outcomes import BatchTimes, OutcomePublisher
 from consumers.indexing.writes import WriteSet, diff, write
 from consumers.points.payload import PROVENANCE_KEYS

@@ -10,8 +10,8 @@ from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.region_policy import drop_whole_regions
 from consumers.embedding.stage_timer import StageTimer
 from consumers.indexing.merge import ItemChange
-from consumers.indexing.stored_regions import Points, RegionReader, has_regions, is_sound
 from consumers.points.look_payload import look_of
+from consumers.points.stored_item import Points, RegionReader, has_regions, is_sound
 from consumers.vision.embedder import EmbedOptions, Look
 from consumers.vision.keypoints import STORED_KEYPOINTS
 from infra.fetching.local_files import for_tenant

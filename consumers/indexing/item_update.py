@@ -4,12 +4,12 @@ All types are immutable: each step of a batch (read, merge, resolve, enrich) ret
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from consumers.embedding.moderation import EVENT_LABELS_KEY, MODERATOR_LABELS_KEY, ModerationPolicy
+from consumers.embedding.region_policy import RegionPolicy
 from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageResult, ImageStatus
-from consumers.indexing.item_events import ItemEvents, StoredState
-from consumers.indexing.merge import MergeResult, Precedence, merge
+from consumers.indexing.merge import ItemChange, MergeResult, Precedence, changes_by_item, merge
 from consumers.points.payload import (
     DUPLICATE_GROUP,
     GIVEN,
@@ -19,11 +19,53 @@ from consumers.points.payload import (
     prediction_payload,
     strings_in,
 )
+from consumers.points.stored_item import StoredState, read_states
 from consumers.scoring.category_vote import CategoryVoter, UncategorisedItem
 from infra.qdrant.contract import Index, Vector
+from infra.qdrant.point_ids import is_region, numbered_id, point_ids
+from schemas.envelope import Event
 from schemas.failures import Failure, TryLater
+from schemas.items import ItemDeleted, ItemUpserted, item_key
 from schemas.outcomes import Duplicate
 from schemas.results import Likely
+
+
+@dataclass(frozen=True)
+class ItemEvents:
+    """The events of a batch about one item, and what earlier rounds of the batch have found out about them."""
+
+    tenant: str
+    item_id: str
+    changes: Sequence[ItemChange]
+    ids: Sequence[str]
+    """The ids that the points of its pictures can have; the main point's is first."""
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    """Failures of events whose pictures have failed, by event id; the state ignores these events."""
+    notified_watches: tuple[str, ...] = ()
+    """The marks of the watches that have been notified of the item."""
+    lost_races: int = 0
+    """How often another writer wrote the item between reading and writing."""
+
+    @property
+    def key(self) -> str:
+        """Tenant and item id as one string."""
+        return item_key(self.tenant, self.item_id)
+
+    def point_id(self, number: int) -> str:
+        """The id of the point with this number: a picture, or a region of one."""
+        return numbered_id(self.tenant, self.item_id, number) if is_region(number) else self.ids[number]
+
+    def may_have_regions(self, policy: RegionPolicy) -> bool:
+        """Whether the index may have regions of it of which no picture says so.
+
+        After a broken write of an upsert with regions there are. The events of that write are handled again; if
+        they become dead letters, a delete still finds the regions.
+        """
+        bodies = [change.body for change in self.changes]
+        return any(
+            isinstance(body, ItemDeleted) or (isinstance(body, ItemUpserted) and policy.method(body) != "")
+            for body in bodies
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +127,20 @@ class ItemUpdate:
         """The update with more watches that have been notified of its item."""
         notified = tuple(sorted({*self.item.notified_watches, *marks}))
         return replace(self, item=replace(self.item, notified_watches=notified))
+
+
+def items_of(events: Iterable[Event]) -> list[ItemEvents]:
+    """The items of a batch, each with its events."""
+    return [
+        ItemEvents(body.tenant, body.item_id, changes, point_ids(body.tenant, body.item_id))
+        for changes in changes_by_item(events).values()
+        for body in (changes[0].body,)
+    ]
+
+
+def read(index: Index, items: Sequence[ItemEvents], policy: RegionPolicy) -> list[StoredState]:
+    """The stored states of items. Raises Unavailable."""
+    return read_states(index, items, [item.may_have_regions(policy) for item in items])
 
 
 def merge_item(item: ItemEvents, stored: StoredState, policy: ModerationPolicy) -> ItemUpdate:

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from consumers.indexing.images import EmbeddedImage, ImageStatus
 from consumers.indexing.item_update import ItemUpdate
-from consumers.indexing.stored_regions import region_count
 from consumers.points.look_payload import look_payload, region_payload
 from consumers.points.payload import (
     DUPLICATE_GROUP,
@@ -19,6 +18,7 @@ from consumers.points.payload import (
     image_source,
     provenance,
 )
+from consumers.points.stored_item import region_count
 from consumers.vision.embedder import Look
 from infra.qdrant.conditions import REGION
 from infra.qdrant.contract import Index, Patch, Payload, Point

@@ -201,6 +201,11 @@ def hit_of(
     return Hit.model_validate(fields, strict=False)
 
 
+def is_in_region(payload: Payload) -> bool:
+    """Whether a point is a region of a picture, and not a picture."""
+    return payload.get(REGION_IMAGE) is not None
+
+
 def box_of(payload: Payload) -> Crop | None:
     """The box of a region; None for the point of a picture."""
     box = payload.get(REGION_BOX)

@@ -1,14 +1,17 @@
-"""Stored regions: find out which things of a picture the index has already, and read them."""
+"""Stored items: read the points that the index has of items, and the regions of their pictures."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from consumers.points.look_payload import REGION_KEYS, region_of
-from consumers.points.payload import REGION_COUNT, REGION_METHOD, as_int
+from consumers.points.payload import KNOWN_KEYS, REGION_COUNT, REGION_METHOD, ItemState, as_int, state_of
 from consumers.vision.embedder import RegionLook
 from infra.qdrant.contract import Index, Payload, Point, Vector
-from infra.qdrant.point_ids import image_number, numbered_id, region_numbers
+from infra.qdrant.point_ids import MAX_POINTS, image_number, numbered_id, region_numbers
+from schemas.items import MAX_IMAGES
 
 Points = Mapping[int, Payload]
 """The payloads of an item's points in the index, by point number."""
@@ -18,14 +21,68 @@ MAX_LOOK_NORM = 2.0
 """Upper bound of the norm of a look, which has three parts of unit length. A norm of NaN is not below it either."""
 
 
-def is_sound(vector: Vector | None) -> bool:
-    """Whether the look of a point can be reused; one that a broken disk has changed is computed again."""
-    return vector is not None and bool(np.linalg.norm(vector.astype(np.float64)) <= MAX_LOOK_NORM)
+class PointIds(Protocol):
+    """What knows the ids of an item's points."""
+
+    def point_id(self, number: int, /) -> str:
+        """The id of the point with this number."""
+
+
+@dataclass(frozen=True)
+class StoredState:
+    """An item as the index holds it. The main point is authoritative; the others follow it."""
+
+    points: Points = field(default_factory=dict)
+
+    @property
+    def main(self) -> Payload:
+        """The payload of the main point; empty if there is none."""
+        return self.points.get(0, {})
+
+    @property
+    def state(self) -> ItemState:
+        """The state in the main point."""
+        return state_of(self.main)
+
+    @property
+    def version(self) -> int:
+        """The highest version of its points; 0 if there are none."""
+        return max((as_int(point.get("version", 0)) for point in self.points.values()), default=0)
 
 
 def region_count(picture: Payload) -> int:
     """The number of regions that belong to the point of a picture."""
     return as_int(picture.get(REGION_COUNT, 0))
+
+
+def read_states(index: Index, items: Sequence[PointIds], has_regions: Sequence[bool]) -> list[StoredState]:
+    """The stored states of items: all points are read, so that incomplete writes are repaired.
+
+    `has_regions` says of each item whether there may be regions of which no picture says so. The regions of most
+    items are not read: there are none. Those that a picture has are read in a second call.
+    """
+    of_all = [range(MAX_POINTS if each else MAX_IMAGES) for each in has_regions]
+    states = _read_points(index, items, of_all)
+    of_regions = [
+        range(len(numbers), MAX_POINTS) if any(map(region_count, state.points.values())) else range(0)
+        for numbers, state in zip(of_all, states, strict=True)
+    ]
+    if not any(of_regions):
+        return states
+    regions = _read_points(index, items, of_regions)
+    return [StoredState({**state.points, **more.points}) for state, more in zip(states, regions, strict=True)]
+
+
+def _read_points(index: Index, items: Sequence[PointIds], numbers: Sequence[range]) -> list[StoredState]:
+    """The stored points of items with these numbers."""
+    ids = [{n: item.point_id(n) for n in of_item} for item, of_item in zip(items, numbers, strict=True)]
+    stored = index.payloads([id for of_item in ids for id in of_item.values()], KNOWN_KEYS)
+    return [StoredState({n: stored[id] for n, id in of_item.items() if id in stored}) for of_item in ids]
+
+
+def is_sound(vector: Vector | None) -> bool:
+    """Whether the look of a point can be reused; one that a broken disk has changed is computed again."""
+    return vector is not None and bool(np.linalg.norm(vector.astype(np.float64)) <= MAX_LOOK_NORM)
 
 
 def has_regions(points: Points, image: int, method: str) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from consumers.embedding.moderation import ModerationPolicy
-from consumers.points.payload import HIT_KEYS, HitConfidence, broken_vector_failure, hit_of
+from consumers.points.payload import HIT_KEYS, HitConfidence, broken_vector_failure, hit_of, is_in_region
 from consumers.scoring.calibration import MAX_COSINE, PAD
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import NO_VOTE, VOTE_WEIGHTS, VOTER_COUNT, vote, voter_plan
@@ -18,7 +18,6 @@ from consumers.searching.confidence import category_confidences, hits_can_vote, 
 from consumers.searching.grouping import Grouping, gather
 from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import has_too_few_hits, infer_intent
-from consumers.searching.region_hits import is_in_region
 from consumers.searching.replies import SearchFindings
 from consumers.searching.reranking import PageRanker, ResultPage, candidate_grouping, rescore
 from infra.array_types import Floats
@@ -85,8 +84,9 @@ class Retriever:
         groupings = [candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_at]
         results = gather(self._index, plans, groupings)
         separate = dict(zip(vote_at, results[len(searches) :], strict=True))
-        biased = [at for at, s in enumerate(searches) if at not in separate and any(map(is_in_region, results[at]))]
-        separate |= self._find_voters(searches, [at for at in biased if searches[at].vote is None])
+        biased = [at for at, points in enumerate(results[: len(searches)]) if _has_regions(points)]
+        biased = [at for at in biased if searches[at].vote is None and at not in separate]
+        separate |= self._find_voters(searches, biased)
         voters = [(s, separate.get(at, results[at])) for at, s in enumerate(searches) if s.vote is None]
         looks = self._load_looks(searches, results, voters)
         for s, points in voters:
@@ -243,3 +243,7 @@ class Retriever:
             includes_regions=True,
             hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )
+
+
+def _has_regions(points: Sequence[ScoredPoint]) -> bool:
+    return any(is_in_region(point.payload) for point in points)

@@ -1,4 +1,4 @@
-"""Regions of items: things in pictures are points of their items, which follow every change of the item."""
+"""Items as the index has them: things in pictures are points, which follow every change of their item."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Hits in regions: a thing in a picture of a post is found, with its box, and changes no statistics of pictures."""
+"""Hits in regions: a thing in a picture of a post is found with its box, and changes no statistics of pictures."""
 
 from collections.abc import Callable
 from dataclasses import replace
