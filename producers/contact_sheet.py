@@ -92,7 +92,7 @@ def _draw_query(page: "SheetPage", row: SheetRow, box: PixelBox) -> None:
 def _draw_hit(page: "SheetPage", hit: Hit, rank: int, box: PixelBox) -> None:
     left, top, right, bottom = box
     page.card(box, EDGE)
-    page.picture(hit.thumbnail, (left + PAD, top + PAD, right - PAD, bottom - PAD - 3 * LINE_HEIGHT))
+    page.picture(hit.thumbnail, (left + PAD, top + PAD, right - PAD, bottom - PAD - 3 * LINE_HEIGHT), hit.box)
     y, width = bottom - PAD - 3 * LINE_HEIGHT + 5, right - left - 2 * PAD
     page.text((left + PAD, y), f"{rank}", STRONG, width)
     page.text_right((right - PAD, y), f"{hit.confidence:.0%} · {hit.score:.2f}", QUIET)

@@ -210,7 +210,13 @@ def _score_parts(hit: Hit) -> tuple[str, ...]:
 
 def _facts(hit: Hit) -> tuple[str, ...]:
     price = "" if hit.price is None else f"{hit.price:.2f} {hit.currency or ''}".strip()
-    return hit.title or "", hit.item_id, _category(hit), ", ".join(hit.colours), price
+    return _title(hit), hit.item_id, _category(hit), ", ".join(hit.colours), price
+
+
+def _title(hit: Hit) -> str:
+    """The title, and where in the item's pictures the thing is that matches, if no whole picture does."""
+    place = "" if hit.box is None else f"(in its picture {hit.image + 1} at {_place(hit.box)})"
+    return f"{hit.title or ''} {place}".strip()
 
 
 def _category(hit: Hit) -> str:

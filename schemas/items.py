@@ -15,6 +15,10 @@ MAX_INLINE_BYTES = 700_000
 """Maximum size of a picture in bytes that fits into a Kafka record of 1 MB after base64 (DECISIONS.md)."""
 
 MAX_IMAGES = 8
+Objects = Literal["none", "auto", "all"]
+"""Which things in a picture count for themselves: none, each if there are several, or each that is found."""
+MAX_REGIONS = 5
+"""Maximum number of things of a picture."""
 MAX_REVISION = 2**53
 """The largest integer that the index can still compare exactly, because it compares as float64."""
 
@@ -161,6 +165,12 @@ class ItemUpserted(ItemFacts):
     revision: Revision
     images: tuple[ImageRef, ...] = Field(
         min_length=1, max_length=MAX_IMAGES, description="1 to 8 pictures; the first one is the main picture"
+    )
+    objects: Objects | None = Field(
+        None,
+        description="Index each thing in the pictures too, so that searches find it there. none: the pictures "
+        "alone. auto: the things of a picture with several. all: each thing that is found, up to 5 a picture. By "
+        "default as the system is set: auto for social posts, none for other items",
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.failures import Code
-from schemas.items import ItemId, Revision, Source, Tenant
+from schemas.items import MAX_IMAGES, MAX_REGIONS, ItemId, Revision, Source, Tenant
 from schemas.model import KEEP_WHITESPACE, Model
 from schemas.moderation import Labels
 from schemas.moments import Moment
@@ -72,6 +72,12 @@ class ItemIndexed(Model):
     images: int = Field(ge=0, le=8, description="Number of pictures that were newly indexed; 0 for a patch")
     unchanged: int = Field(
         0, ge=0, le=8, description="Number of pictures that were already in the index and did not change"
+    )
+    regions: int = Field(
+        0,
+        ge=0,
+        le=MAX_IMAGES * MAX_REGIONS,
+        description="Number of things in the new pictures that were indexed too",
     )
     skipped: tuple[SkippedImage, ...] = Field(
         (), max_length=7, description="Pictures that could not be used, with the reasons"

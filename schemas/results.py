@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from schemas.failures import Code
 from schemas.filters import ColourName, Filters
 from schemas.freshness import Watermark
-from schemas.items import ItemId, Source, Tenant
+from schemas.items import MAX_REGIONS, ItemId, Source, Tenant
 from schemas.model import Model
 from schemas.moments import Moment
 from schemas.ranking import Weights
@@ -101,6 +101,10 @@ class Hit(Model):
     boost: float = Field(0, ge=0, description="Sum of the boosts that were added to the score for ranking")
     explained: Explained | None = Field(None, description="Components of the score, if requested with `explain`")
     image: int = Field(ge=0, description="Number of the best matching picture of the item, from 0")
+    box: Crop | None = Field(
+        None,
+        description="Part of that picture with the thing that matches best; missing if the picture as a whole does",
+    )
     source: Source
     revision: int = Field(ge=1, description="Revision of the item in the index")
     title: str | None = Field(None, description="Title, plain text")
@@ -197,7 +201,7 @@ class SearchResult(Model):
     )
     regions: tuple[RegionResult, ...] = Field(
         (),
-        max_length=5,
+        max_length=MAX_REGIONS,
         description="Results for each thing in the picture, if requested with `objects`, the most certain thing "
         "first; empty if the picture as a whole is enough",
     )

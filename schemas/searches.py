@@ -6,14 +6,13 @@ from pydantic import Field, model_validator
 
 from schemas.filters import Filters
 from schemas.freshness import RecordPosition
-from schemas.items import ImageRef, ItemId, Tenant
+from schemas.items import ImageRef, ItemId, Objects, Tenant
 from schemas.model import KEEP_WHITESPACE, LenientModel, Model, NullElements
 from schemas.moderation import Labels
 from schemas.ranking import INTENTS, Boosts, Intent, Weights
 from schemas.words import LONGEST_TEXT, MOST_WORDS, WordText
 
 Collapse = Literal["item", "duplicates", "brand", "creator"]
-Objects = Literal["none", "auto", "all"]
 MOST_IMAGES = 8
 REARRANGED = 100
 """Diversity and boosts rerank this number of hits, those with the best scores."""

@@ -11,7 +11,8 @@ from hashlib import sha256
 from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedImages, EmbedOptions
 from consumers.vision.look import Look
 from schemas.failures import Failure
-from schemas.searches import Crop, Objects
+from schemas.items import Objects
+from schemas.searches import Crop
 
 MAX_LOOKS = 256
 """Capacity of the cache, in looks; each takes about 10 kB, and so does each thing in a picture."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from consumers.embedding.moderation import ALLOW_ALL, ModerationPolicy
+from consumers.embedding.region_policy import NO_REGIONS, RegionPolicy
 from consumers.vision.embedder import EmbedImages
 from infra.array_types import Floats
 from schemas.failures import Failure
@@ -55,3 +56,5 @@ class ImagePipeline:
     """Replaces `fetch` where pictures can be fetched ahead of their batch."""
     text_encoder: TextEncoder | None = None
     """Encodes texts in the space of the looks; None if the encoder reads pictures alone."""
+    regions: RegionPolicy = NO_REGIONS
+    """In which items the things in the pictures have looks of their own."""

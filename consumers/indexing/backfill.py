@@ -16,19 +16,21 @@ from pydantic import TypeAdapter
 
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.indexing.handler import ItemIndexer, image_requests
-from consumers.indexing.images import ImageResolver, Points
-from consumers.indexing.item_update import ItemEvents, ItemUpdate, StoredState, add_images, merge_item
+from consumers.indexing.images import ImageResolver
+from consumers.indexing.item_update import ItemEvents, ItemUpdate, add_images, merge_item, read
 from consumers.indexing.merge import ItemChange
 from consumers.points.payload import (
     CATEGORY_FIELDS,
     KNOWN_KEYS,
     NOTIFIED_WATCHES,
+    OBJECTS,
     ItemState,
     prediction_in,
     provenance,
     state_of,
     strings_in,
 )
+from consumers.points.stored_item import Points
 from infra.qdrant.contract import Index, Payload
 from infra.qdrant.point_ids import IMAGE_NUMBER, IMAGE_REFERENCE, point_ids
 from schemas.envelope import Event
@@ -183,17 +185,21 @@ class Backfill:
 
     def _outdated(self, mains: Sequence[Payload]) -> list[ItemUpdate]:
         """Updates for the items of these main points for which the older index has newer events."""
-        items = [(main, point_ids(str(main["tenant"]), str(main["item_id"]))) for main in mains]
-        all_ids = [id for _, ids in items for id in ids]
-        old, new = self.source.payloads(all_ids, KNOWN_KEYS), self.target.payloads(all_ids, KNOWN_KEYS)
-        updates = []
-        for main, ids in items:
+        ids_of_items = [point_ids(str(main["tenant"]), str(main["item_id"])) for main in mains]
+        old = self.source.payloads([id for ids in ids_of_items for id in ids], KNOWN_KEYS)
+        new = self.target.payloads([ids[0] for ids in ids_of_items], KNOWN_KEYS)
+        items, states = [], []
+        for main, ids in zip(mains, ids_of_items, strict=True):
             points = {n: old[id] for n, id in enumerate(ids) if id in old}
             if 0 in points and _is_outdated(new.get(ids[0], {}), points[0]):
-                stored = StoredState({n: new[id] for n, id in enumerate(ids) if id in new})
-                update = merge_item(_item(main, ids, points), stored, self.pipeline.policy)
-                updates.append(replace(update, merged=replace(update.merged, state=_state(points[0]))))
-        return updates
+                items.append(_item(main, ids, points))
+                states.append(_state(points[0]))
+        stored = read(self.target, items, self.pipeline.regions) if items else []
+        updates = [merge_item(item, each, self.pipeline.policy) for item, each in zip(items, stored, strict=True)]
+        return [
+            replace(update, merged=replace(update.merged, state=state))
+            for update, state in zip(updates, states, strict=True)
+        ]
 
 
 def _provenance(update: ItemUpdate) -> Payload:
@@ -229,7 +235,7 @@ def _item(main: Payload, ids: Sequence[str], points: Points) -> ItemEvents:
     if state.live:
         current = {n: point for n, point in points.items() if point.get("base") == state.base}
         images = tuple(_image(current.get(n, {})) for n in range(max(current) + 1))
-        body = ItemUpserted.model_validate(fields | {"images": images})
+        body = ItemUpserted.model_validate(fields | {"images": images, "objects": points[0].get(OBJECTS)})
     else:
         body = ItemDeleted.model_validate(fields)
     change = ItemChange(Event(body), body, {}, state.digest)

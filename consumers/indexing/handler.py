@@ -162,7 +162,7 @@ class ItemIndexer(HandlerDefaults):
 
     def _read_and_merge(self, items: Sequence[ItemEvents]) -> list[ItemUpdate]:
         """Apply the events to the stored states. Raises Unavailable."""
-        stored = zip(items, read(self._index, items), strict=True)
+        stored = zip(items, read(self._index, items, self._pipeline.regions), strict=True)
         return [merge_item(item, state, self._pipeline.policy) for item, state in stored]
 
     def _lost_updates(self, write_sets: Sequence[WriteSet]) -> list[ItemUpdate]:

@@ -1,25 +1,25 @@
 """Image resolution: find out which pictures of a batch the index has already, and fetch and embed the others."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from hashlib import sha256
 
-import numpy as np
-
 from consumers.embedding.moderation import MODERATOR_KEY
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.embedding.region_policy import drop_whole_regions
 from consumers.embedding.stage_timer import StageTimer
 from consumers.indexing.merge import ItemChange
 from consumers.points.look_payload import look_of
+from consumers.points.stored_item import Points, RegionReader, has_regions, is_sound
 from consumers.vision.embedder import EmbedOptions
 from consumers.vision.keypoints import STORED_KEYPOINTS
 from consumers.vision.look import Look
 from infra.fetching.local_files import for_tenant
 from infra.qdrant.conditions import LIVE
-from infra.qdrant.contract import Index, Payload, Point
+from infra.qdrant.contract import Index, Payload
 from schemas.failures import Failure
-from schemas.items import ImageRef, InlineImage, ItemUpserted
+from schemas.items import ImageRef, InlineImage, ItemUpserted, Objects
 
 
 class ImageStatus(Enum):
@@ -41,12 +41,7 @@ class EmbeddedImage:
     look: Look
 
 
-MAX_LOOK_NORM = 2.0
-"""Upper bound of the norm of a look, which has three parts of unit length. A norm of NaN is not below it either."""
-
 ImageResult = EmbeddedImage | Failure | ImageStatus
-Points = Mapping[int, Payload]
-"""The payloads of an item's points in the index, by picture number."""
 ImageRequest = tuple[ItemChange, Points]
 """An upsert, and the points of its item."""
 PendingImage = tuple[ItemChange, int, Points]
@@ -80,10 +75,14 @@ class ImageResolver:
             self._add([(pending[number], picture) for number, picture in pictures.items()])
         return True
 
+    def region_method(self, change: ItemChange) -> str:
+        """How the regions of the pictures of an upsert are found; empty if it has none."""
+        return self._pipeline.regions.method(change.body) if isinstance(change.body, ItemUpserted) else ""
+
     def _add(self, pictures: Sequence[tuple[PendingImage, bytes | Failure]]) -> None:
         """Embed fetched pictures, but those that the index has."""
         new: dict[ImagePosition, bytes] = {}
-        tenants: dict[ImagePosition, str] = {}
+        changes: dict[ImagePosition, ItemChange] = {}
         for (change, n, points), picture in pictures:
             position = change.id, n
             if isinstance(picture, Failure):
@@ -91,9 +90,12 @@ class ImageResolver:
                 continue
             self._checksums[position] = sha256(picture).hexdigest()
             if self._result(change, n, _images(change)[n], points) is not ImageStatus.UNCHANGED:
-                new[position], tenants[position] = picture, change.body.tenant
-        self._looks |= self._reusable_looks(tenants)
-        self._embed({position: picture for position, picture in new.items() if position not in self._looks})
+                new[position], changes[position] = picture, change
+        self._looks |= self._reusable_looks(changes)
+        missing = {position: picture for position, picture in new.items() if position not in self._looks}
+        for objects in sorted({self._objects(changes[position]) for position in missing}):
+            alike = {at: data for at, data in missing.items() if self._objects(changes[at]) == objects}
+            self._embed(alike, objects)
 
     def prefetch(self, requests: Sequence[ImageRequest]) -> None:
         """Start to fetch the pending pictures, for a later batch that will resolve them."""
@@ -113,33 +115,39 @@ class ImageResolver:
             if result is ImageStatus.PENDING
         ]
 
-    def _reusable_looks(self, tenants: Mapping[ImagePosition, str]) -> dict[ImagePosition, Look]:
-        """The looks that other items of the same tenants have at the same bytes, by the same encoder."""
+    def _objects(self, change: ItemChange) -> Objects:
+        return self._pipeline.regions.objects(change.body) if isinstance(change.body, ItemUpserted) else "none"
+
+    def _reusable_looks(self, changes: Mapping[ImagePosition, ItemChange]) -> dict[ImagePosition, Look]:
+        """The looks that other items of the same tenants have at the same bytes, by the same models."""
         looks: dict[ImagePosition, Look] = {}
-        for tenant in set(tenants.values()):
-            positions = [position for position, owner in tenants.items() if owner == tenant]
-            points = self._index.find_by_checksum(
-                tenant, sorted({self._checksums[position] for position in positions})
-            )
-            for position in positions:
+        for tenant in {change.body.tenant for change in changes.values()}:
+            own = {position: change for position, change in changes.items() if change.body.tenant == tenant}
+            points = self._index.find_by_checksum(tenant, sorted({self._checksums[position] for position in own}))
+            regions = RegionReader(self._index, points.values())
+            for position, change in own.items():
                 point = points.get(self._checksums[position])
-                if point is not None and self._has_current_look(point.payload) and _is_sound(point):
-                    looks[position] = look_of(point)
+                if point is None or not self._has_current_look(point.payload) or not is_sound(point.vector):
+                    continue
+                found = regions.find(point, self.region_method(change))
+                if found is not None:
+                    looks[position] = replace(look_of(point), regions=found)
         return looks
 
-    def _embed(self, pictures: Mapping[ImagePosition, bytes]) -> None:
-        """Embed pictures; the same bytes are embedded once."""
+    def _embed(self, pictures: Mapping[ImagePosition, bytes], objects: Objects) -> None:
+        """Embed pictures, and the same things in each; the same bytes are embedded once."""
         distinct = {self._checksums[position]: picture for position, picture in pictures.items()}
-        looks = (
-            self._pipeline.embed(list(distinct.values()), (), EmbedOptions(STORED_KEYPOINTS)) if distinct else []
-        )
+        options = EmbedOptions(STORED_KEYPOINTS, objects=objects)
+        found = self._pipeline.embed(list(distinct.values()), (), options)
+        looks = [drop_whole_regions(look) if isinstance(look, Look) else look for look in found]
         by_checksum = dict(zip(distinct, looks, strict=True))
         self._looks |= {position: by_checksum[self._checksums[position]] for position in pictures}
         self.timer.record_embedding(looks)
 
     def _result(self, change: ItemChange, n: int, ref: ImageRef, points: Points) -> ImageResult:
         position, point = (change.id, n), points.get(n)
-        if point is not None and self._is_unchanged(point, change, self._checksum(position, ref)):
+        is_same = point is not None and self._is_unchanged(point, change, self._checksum(position, ref))
+        if is_same and has_regions(points, n, self.region_method(change)):
             return ImageStatus.UNCHANGED
         if point is None and points.get(0, {}).get("digest") == change.digest:
             return ImageStatus.OMITTED
@@ -161,11 +169,6 @@ class ImageResolver:
         if position not in self._checksums and isinstance(ref, InlineImage):
             self._checksums[position] = sha256(ref.data).hexdigest()
         return self._checksums.get(position) or (None if isinstance(ref, InlineImage) else ref.sha256)
-
-
-def _is_sound(point: Point) -> bool:
-    """Whether the look of a point can be reused; one that a broken disk has changed is computed again."""
-    return point.vector is not None and bool(np.linalg.norm(point.vector.astype(np.float64)) <= MAX_LOOK_NORM)
 
 
 def _fetch_request(change: ItemChange, n: int) -> tuple[str, ImageRef]:

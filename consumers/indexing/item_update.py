@@ -7,26 +7,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from consumers.embedding.moderation import EVENT_LABELS_KEY, MODERATOR_LABELS_KEY, ModerationPolicy
-from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageResult, ImageStatus, Points
+from consumers.embedding.region_policy import RegionPolicy
+from consumers.indexing.images import EmbeddedImage, ImageResolver, ImageResult, ImageStatus
 from consumers.indexing.merge import ItemChange, MergeResult, Precedence, changes_by_item, merge
 from consumers.points.payload import (
     DUPLICATE_GROUP,
     GIVEN,
-    KNOWN_KEYS,
     NOTIFIED_WATCHES,
     ItemState,
-    as_int,
     prediction_in,
     prediction_payload,
-    state_of,
     strings_in,
 )
+from consumers.points.stored_item import StoredState, read_states
 from consumers.scoring.category_vote import CategoryVoter, UncategorisedItem
-from infra.qdrant.contract import Index, Payload, Vector
-from infra.qdrant.point_ids import point_ids
+from infra.qdrant.contract import Index, Vector
+from infra.qdrant.point_ids import is_region, numbered_id, point_ids
 from schemas.envelope import Event
 from schemas.failures import Failure, TryLater
-from schemas.items import item_key
+from schemas.items import ItemDeleted, ItemUpserted, item_key
 from schemas.outcomes import Duplicate
 from schemas.results import Likely
 
@@ -39,7 +38,7 @@ class ItemEvents:
     item_id: str
     changes: Sequence[ItemChange]
     ids: Sequence[str]
-    """The ids that its points can have; the main point's is first."""
+    """The ids that the points of its pictures can have; the main point's is first."""
     failures: Mapping[str, Failure] = field(default_factory=dict)
     """Failures of events whose pictures have failed, by event id; the state ignores these events."""
     notified_watches: tuple[str, ...] = ()
@@ -52,27 +51,21 @@ class ItemEvents:
         """Tenant and item id as one string."""
         return item_key(self.tenant, self.item_id)
 
+    def point_id(self, number: int) -> str:
+        """The id of the point with this number: a picture, or a region of one."""
+        return numbered_id(self.tenant, self.item_id, number) if is_region(number) else self.ids[number]
 
-@dataclass(frozen=True)
-class StoredState:
-    """An item as the index holds it. The main point is authoritative; the others follow it."""
+    def may_have_regions(self, policy: RegionPolicy) -> bool:
+        """Whether the index may have regions of it of which no picture says so.
 
-    points: Points = field(default_factory=dict)
-
-    @property
-    def main(self) -> Payload:
-        """The payload of the main point; empty if there is none."""
-        return self.points.get(0, {})
-
-    @property
-    def state(self) -> ItemState:
-        """The state in the main point."""
-        return state_of(self.main)
-
-    @property
-    def version(self) -> int:
-        """The highest version of its points; 0 if there are none."""
-        return max((as_int(point.get("version", 0)) for point in self.points.values()), default=0)
+        After a broken write of an upsert with regions there are. The events of that write are handled again; if
+        they become dead letters, a delete still finds the regions.
+        """
+        bodies = [change.body for change in self.changes]
+        return any(
+            isinstance(body, ItemDeleted) or (isinstance(body, ItemUpserted) and policy.method(body) != "")
+            for body in bodies
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +79,8 @@ class ItemUpdate:
     """Id of its duplicate group."""
     images: Sequence[ImageResult] = ()
     """The pictures of the upsert on which the state is based, if that upsert is among the events."""
+    region_method: str = ""
+    """How the regions of these pictures are found; empty if they have none."""
     duplicate: Duplicate | None = None
     """The item that its new main picture duplicates."""
 
@@ -143,10 +138,9 @@ def items_of(events: Iterable[Event]) -> list[ItemEvents]:
     ]
 
 
-def read(index: Index, items: Sequence[ItemEvents]) -> list[StoredState]:
-    """The stored states of items: all points are read, so that incomplete writes are repaired."""
-    stored = index.payloads([id for item in items for id in item.ids], KNOWN_KEYS)
-    return [StoredState({n: stored[id] for n, id in enumerate(item.ids) if id in stored}) for item in items]
+def read(index: Index, items: Sequence[ItemEvents], policy: RegionPolicy) -> list[StoredState]:
+    """The stored states of items. Raises Unavailable."""
+    return read_states(index, items, [item.may_have_regions(policy) for item in items])
 
 
 def merge_item(item: ItemEvents, stored: StoredState, policy: ModerationPolicy) -> ItemUpdate:
@@ -163,7 +157,8 @@ def add_images(update: ItemUpdate, images: ImageResolver, policy: ModerationPoli
     An upsert whose pictures have failed becomes a failure of the item, and the events are merged again without it.
     """
     while (base := update.merged.base_change) is not None:
-        update = replace(update, images=images.results(base, update.stored.points))
+        method, results = images.region_method(base), images.results(base, update.stored.points)
+        update = replace(update, images=results, region_method=method)
         if (failure := _image_failure(update.images)) is None:
             return _block(update, policy, base.body.revision) if update.is_ready else update
         failures = {**update.item.failures, base.id: failure}

@@ -75,6 +75,7 @@ def digest_of(body: ItemEvent) -> str:
     content: list[object] = [body.schema_, body.revision, body.source]
     if isinstance(body, ItemUpserted):
         content += [facts_payload(body), [_image_content(ref) for ref in body.images]]
+        content += [body.objects] if body.objects else []  # without the field, digests are as they were before it
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 

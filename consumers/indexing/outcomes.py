@@ -154,8 +154,10 @@ def _image_fields(update: ItemUpdate) -> dict[str, object]:
         for n, image in enumerate(update.images)
         if isinstance(image, Failure)
     ]
+    new = [image for image in update.images if isinstance(image, EmbeddedImage)]
     return {
-        "images": sum(isinstance(image, EmbeddedImage) for image in update.images),
+        "images": len(new),
+        "regions": sum(len(image.look.regions) for image in new),
         "duplicate_group": update.group,
         "duplicate": update.duplicate,
         "unchanged": sum(image is ImageStatus.UNCHANGED for image in update.images),

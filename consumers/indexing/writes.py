@@ -1,23 +1,37 @@
 """Index writes: determine what an item update changes in the index, and write it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from consumers.indexing.images import EmbeddedImage, ImageStatus
 from consumers.indexing.item_update import ItemUpdate
-from consumers.points.look_payload import look_payload
+from consumers.points.look_payload import look_payload, region_payload
 from consumers.points.payload import (
     DUPLICATE_GROUP,
     NOTIFIED_WATCHES,
+    OBJECTS,
+    REGION_COUNT,
+    REGION_METHOD,
     STATE_KEYS,
     as_int,
     image_source,
     provenance,
 )
+from consumers.points.stored_item import region_count
+from consumers.vision.look import Look
+from infra.qdrant.conditions import REGION
 from infra.qdrant.contract import Index, Patch, Payload, Point
-from infra.qdrant.point_ids import IMAGE_NUMBER, IMAGE_REFERENCE
-from schemas.items import ItemUpserted, revision_at
+from infra.qdrant.point_ids import (
+    IMAGE_NUMBER,
+    IMAGE_REFERENCE,
+    REGION_IMAGE,
+    image_of,
+    is_region,
+    region_index,
+    region_numbers,
+)
+from schemas.items import MAX_IMAGES, ItemUpserted, revision_at
 
 MAIN = 0
 """The number of the main picture: its point is written last, so that the others exist by then."""
@@ -25,7 +39,7 @@ MAIN = 0
 
 @dataclass
 class WriteSet:
-    """The writes for one item, by picture number; empty if the index is up to date already."""
+    """The writes for one item, by point number; empty if the index is up to date already."""
 
     update: ItemUpdate
     points: dict[int, Point] = field(default_factory=dict)
@@ -40,10 +54,11 @@ class WriteSet:
 
     def is_applied(self, stored: Mapping[str, Payload]) -> bool:
         """Whether the index now holds the writes; if not, another writer has written the item in between."""
-        expected = provenance(self.update.state.payload())
+        payload = self.update.state.payload()
         removed = self.removals.keys().isdisjoint(stored)
         return removed and all(
-            provenance(stored.get(id, {})) == expected for id in self.ids if id not in self.removals
+            provenance(stored.get(self.update.item.point_id(n), {})) == provenance(_numbered(n, payload))
+            for n in (*self.points, *self.patches)
         )
 
 
@@ -58,26 +73,28 @@ def diff(update: ItemUpdate, encoder: str, now: datetime) -> WriteSet:
     version = update.stored.version + 1
     payloads = _target_payloads(update)
     for n, payload in payloads.items():
-        image = update.images[n] if n < len(update.images) else None
+        image = update.images[image_of(n)] if image_of(n) < len(update.images) else None
         changed = _payload_changes(update.stored.points.get(n, {}), payload)
         if isinstance(image, EmbeddedImage):
-            look = {"encoder": encoder, "sha256": image.sha256, **look_payload(image.look)}
+            look = {"encoder": encoder, "sha256": image.sha256, **_look_payload(n, image.look)}
             writes.points[n] = _point(update, n, payload | look | {"version": version}, image)
         elif changed and state.live:
-            writes.patches[n] = Patch(update.item.ids[n], changed | {"version": version})
+            writes.patches[n] = Patch(update.item.point_id(n), changed | {"version": version})
         elif changed:
             writes.points[n] = _point(update, n, payload | {"version": version, "dead_at": revision_at(now)}, None)
     # A point of a newer upsert than the item's belongs to another writer, who is about to write the main point.
     removable = (n for n, point in update.stored.points.items() if as_int(point.get("base", 0)) <= state.base)
-    writes.removals.update({update.item.ids[n]: version for n in removable if n not in payloads})
+    writes.removals.update({update.item.point_id(n): version for n in removable if n not in payloads})
     return writes
 
 
 def write(index: Index, write_sets: Sequence[WriteSet]) -> None:
-    """Write the changes of many items in as few calls as possible, with the main points last."""
+    """Write the changes of many items in as few calls as possible: regions first, and the main points last."""
     points = [(n, point) for each in write_sets for n, point in each.points.items()]
     patches = [(n, patch) for each in write_sets for n, patch in each.patches.items()]
-    others = _by_version(point for n, point in points if n != MAIN)
+    others = _by_version(
+        [point for n, point in points if is_region(n)] + [p for n, p in points if 0 < n < MAX_IMAGES]
+    )
     mains = _by_version(point for n, point in points if n == MAIN)
     if first := others if patches else others + mains:
         index.upsert(first)
@@ -99,13 +116,35 @@ def _target_payloads(update: ItemUpdate) -> dict[int, dict[str, object]]:
     if update.item.notified_watches:
         payload[NOTIFIED_WATCHES] = list(update.item.notified_watches)
     if base and isinstance(base.body, ItemUpserted):
-        refs = base.body.images
         return {
-            n: payload | {IMAGE_REFERENCE: image_source(refs[n])}
-            for n, image in enumerate(update.images)
-            if image is ImageStatus.UNCHANGED or isinstance(image, EmbeddedImage)
+            n: target
+            for at in range(len(update.images))
+            for n, target in _image_targets(update, base.body, at, payload)
         }
-    return {n: payload for n, point in update.stored.points.items() if point.get("base") == state.base}
+    current = (n for n, point in update.stored.points.items() if point.get("base") == state.base)
+    return {n: _numbered(n, payload) for n in current}
+
+
+def _image_targets(
+    update: ItemUpdate, body: ItemUpserted, image: int, payload: Mapping[str, object]
+) -> Iterator[tuple[int, dict[str, object]]]:
+    """The payloads of the points of a picture and of its regions, by point number; none if it is not indexed."""
+    result = update.images[image]
+    if isinstance(result, EmbeddedImage):
+        count = len(result.look.regions)
+    elif result is ImageStatus.UNCHANGED:
+        count = region_count(update.stored.points[image]) if update.region_method else 0
+    else:
+        return
+    own: dict[str, object] = {IMAGE_REFERENCE: image_source(body.images[image]), OBJECTS: body.objects}
+    own |= {REGION_METHOD: update.region_method or None, REGION_COUNT: count or None}
+    yield image, {**payload, **own}
+    yield from ((n, _numbered(n, payload)) for n in region_numbers(image)[:count])
+
+
+def _numbered(n: int, payload: Mapping[str, object]) -> dict[str, object]:
+    """The payload of an item's state, as the point with this number has it."""
+    return {**payload, "state": REGION} if is_region(n) else dict(payload)
 
 
 def _payload_changes(current: Payload, target: Payload) -> dict[str, object]:
@@ -118,8 +157,19 @@ def _point(update: ItemUpdate, n: int, payload: Payload, image: EmbeddedImage | 
     """A whole point to write; without a look it is a tombstone."""
     item = update.item
     identity = {"item": item.key, "item_id": item.item_id, "tenant": item.tenant}
+    place = {REGION_IMAGE: image_of(n)} if is_region(n) else {IMAGE_NUMBER: n}
     known = {key: value for key, value in payload.items() if value is not None}
-    return Point(item.ids[n], {**identity, IMAGE_NUMBER: n, **known}, image.look.vector if image else None)
+    look = _look_of(n, image.look) if image else None
+    return Point(item.point_id(n), {**identity, **place, **known}, look.vector if look else None)
+
+
+def _look_of(n: int, look: Look) -> Look:
+    """The look of the point with this number: that of the picture, or of its region."""
+    return look.regions[region_index(n)].look if is_region(n) else look
+
+
+def _look_payload(n: int, look: Look) -> dict[str, object]:
+    return region_payload(look, region_index(n)) if is_region(n) else look_payload(look)
 
 
 def _by_version(points: Iterable[Point]) -> list[Point]:

@@ -6,9 +6,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from consumers.embedding.moderation import MODERATOR_KEY, MODERATOR_LABELS_KEY
-from consumers.points.payload import strings_in
+from consumers.points.payload import OBJECTNESS, REGION_BOX, box_of, strings_in
 from consumers.vision.keypoints import STORED_KEYPOINTS, Keypoints, unpack_keypoints
-from consumers.vision.look import Look
+from consumers.vision.look import Look, RegionLook
 from consumers.vision.perceptual_hash import NO_HASH, parse_hash
 from infra.array_types import Floats
 from infra.qdrant.colour_cells import picture_shades
@@ -22,6 +22,12 @@ WHOLE_VIEW = "whole_view"
 """The payload key with the object part of the whole view alone, float16 in base64, 512 bytes for 256 dimensions.
 
 Missing for a picture of one view. By it a collection finds out which views suit it (DECISIONS.md)."""
+
+
+REGION_LOOK_KEYS = ("colours", "shades", "palette")
+"""The payload keys that the point of a region takes from its own look."""
+REGION_KEYS = (REGION_BOX, OBJECTNESS, *REGION_LOOK_KEYS)
+"""The payload keys from which a region can be made again, beside its vector."""
 
 
 class _Colours(BaseModel):
@@ -50,16 +56,39 @@ def look_payload(look: Look) -> dict[str, object]:
     return payload | {key: value for key, value in optional.items() if value}
 
 
+def region_payload(look: Look, number: int) -> dict[str, object]:
+    """The payload keys that the point of a region takes from it and from the look of its picture.
+
+    Thumbnail and keypoints are those of the picture's point. The moderator has checked the picture as a whole.
+    """
+    region = look.regions[number]
+    box = region.box
+    colours = {key: value for key, value in look_payload(region.look).items() if key in REGION_LOOK_KEYS}
+    payload = {REGION_BOX: [box.x, box.y, box.w, box.h], OBJECTNESS: region.objectness, **colours}
+    labels = {MODERATOR_KEY: look.moderator, MODERATOR_LABELS_KEY: list(look.labels)}
+    return payload | {key: value for key, value in labels.items() if value}
+
+
+def region_of(payload: Payload, vector: Floats) -> RegionLook | None:
+    """The region in a point; None for the point of a picture."""
+    box = box_of(payload)
+    if box is None:
+        return None
+    colours, palette = _colours_of(payload)
+    look = Look(vector, colours, palette, thumbnail=None, width=0, height=0)
+    return RegionLook(box, float(str(payload[OBJECTNESS])), look)
+
+
 def look_of(point: Point) -> Look:
     """The look in a live point, with 0 as width and height of the picture; raises ValueError on a tombstone."""
     if point.vector is None:
         raise ValueError(f"point {point.id} has no vector")
     payload, thumbnail = point.payload, point.payload.get("thumbnail")
-    colours = _Colours.model_validate({key: payload.get(key, []) for key in ("colours", "palette")}, strict=False)
+    colours, palette = _colours_of(payload)
     return Look(
         vector=point.vector,
-        colours=colours.colours,
-        palette=colours.palette,
+        colours=colours,
+        palette=palette,
         thumbnail=base64.b64decode(str(thumbnail)) if thumbnail else None,
         width=0,
         height=0,
@@ -70,6 +99,11 @@ def look_of(point: Point) -> Look:
         keypoints=keypoints_of(payload),
         whole_view=whole_view_of(payload),
     )
+
+
+def _colours_of(payload: Payload) -> tuple[tuple[ColourName, ...], tuple[Swatch, ...]]:
+    found = _Colours.model_validate({key: payload.get(key, []) for key in ("colours", "palette")}, strict=False)
+    return found.colours, found.palette
 
 
 def keypoints_of(payload: Payload) -> Keypoints | None:

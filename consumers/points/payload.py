@@ -12,11 +12,12 @@ from consumers.points.terms import item_terms
 from infra.qdrant.conditions import DEAD, LIVE
 from infra.qdrant.contract import Payload, ScoredPoint
 from infra.qdrant.payload_indexes import WORDS
-from infra.qdrant.point_ids import IMAGE_NUMBER, IMAGE_REFERENCE, image_number
+from infra.qdrant.point_ids import IMAGE_NUMBER, IMAGE_REFERENCE, REGION_IMAGE, image_number
 from schemas.failures import Code, TryLater
 from schemas.items import ImageRef, InlineImage, ItemFacts, revision_at
 from schemas.moments import moment_at
 from schemas.results import Explained, Hit, Likely
+from schemas.searches import Crop
 
 HIT_FIELDS = ("title", "category", "category_confidence", "brand", "creator", "price", "currency", "url")
 LISTS_OF_HIT = ("tags", "colours", "palette")
@@ -42,14 +43,20 @@ DUPLICATE_GROUP = "duplicate_group"
 """The payload key with the id of an item's duplicate group: items whose main pictures are duplicates share it."""
 NOTIFIED_WATCHES = "told"
 """The payload key with the marks of the watches that have been notified of the item."""
+OBJECTS = "objects"
+"""The payload key of a picture with the field `objects` of its event; missing if the event does not have it."""
+REGION_METHOD, REGION_COUNT = "regions_by", "regions"
+"""The payload keys of a picture with how its regions were found, and their number; missing if there are none."""
+REGION_BOX, OBJECTNESS = "region", "objectness"
+"""The payload keys of a region with its box (x, y, w, h as shares of the picture) and its objectness, 0 to 1."""
 HIT_KEYS = (
     *HIT_FIELDS, *LISTS_OF_HIT, "category_source", "tenant", "source", "revision", "in_stock", "created_at",
-    IMAGE_NUMBER, DUPLICATE_GROUP,
+    IMAGE_NUMBER, REGION_IMAGE, REGION_BOX, DUPLICATE_GROUP,
 )  # fmt: skip
 """The payload keys that searches read of each candidate: each further key takes time."""
 KNOWN_KEYS = (
     *STATE_KEYS, "version", "source", "sha256", "encoder", IMAGE_REFERENCE, "studio", MODERATOR_KEY,
-    MODERATOR_LABELS_KEY, DUPLICATE_GROUP, NOTIFIED_WATCHES,
+    MODERATOR_LABELS_KEY, DUPLICATE_GROUP, NOTIFIED_WATCHES, OBJECTS, REGION_METHOD, REGION_COUNT,
 )  # fmt: skip
 """The payload keys that are read from a point before it is rewritten; most keys of the look are not needed."""
 
@@ -186,11 +193,23 @@ def hit_of(
         "boost": boost,
         "explained": explained,
         "image": image_number(payload),
+        "box": box_of(payload),
         "in_stock": None if stock is None else stock == "true",
         "created_at": None if created is None else moment_at(_as_number(created)),
         "thumbnail": base64.b64decode(str(image)) if thumbnail and image else None,
     }
     return Hit.model_validate(fields, strict=False)
+
+
+def is_in_region(payload: Payload) -> bool:
+    """Whether a point is a region of a picture, and not a picture."""
+    return payload.get(REGION_IMAGE) is not None
+
+
+def box_of(payload: Payload) -> Crop | None:
+    """The box of a region; None for the point of a picture."""
+    box = payload.get(REGION_BOX)
+    return Crop.model_validate(dict(zip("xywh", box, strict=True))) if isinstance(box, list) else None
 
 
 def broken_vector_failure(tenant: str, items: str) -> TryLater:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from consumers.points.payload import is_in_region
 from consumers.scoring.calibration_curve import CalibrationCurve
 from consumers.scoring.category_vote import VOTE_WEIGHTS, vote
 from consumers.scoring.coverage import COVERAGE_NEIGHBOURS
@@ -46,7 +47,8 @@ def category_confidences(
     # Under the collection's metric, and only there, a search's own hits are better voters than those by the look.
     is_unfiltered = search.request.is_unfiltered and not search.is_narrowed
     own_vote = search.is_adapted and is_unfiltered and not search.inferred_intent.filter_fields
-    category_vote = vote(_by_boosted_score(points, boosts), reliability) if own_vote else search.vote
+    pictures = [point for point in points if not is_in_region(point.payload)]
+    category_vote = vote(_by_boosted_score(pictures, boosts), reliability) if own_vote else search.vote
     if category_vote is None or category_vote.voters < MIN_VOTERS or not _is_judged_by_vote(search):
         return confidences
     categories = [merchant_category(point.payload) for point in points]

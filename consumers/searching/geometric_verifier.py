@@ -11,7 +11,7 @@ from consumers.searching.query_state import QueryState
 from consumers.vision.keypoint_matching import agreement
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, ScoredPoint
-from infra.qdrant.point_ids import point_id
+from infra.qdrant.point_ids import picture_id, point_id
 from schemas.results import KeypointMatch
 
 
@@ -24,9 +24,10 @@ class GeometricVerifier:
     def verify(self, search: QueryState, hits: Sequence[ScoredPoint]) -> Mapping[str, Floats]:
         """Return the agreeing keypoints [n, 4] of the first hits, by point id; none if the query has no keypoints.
 
-        Raises Unavailable when the index is unreachable.
+        Those of a region are the keypoints of its picture. Raises Unavailable when the index is unreachable.
         """
-        ids = [hit.id for hit in hits[:VERIFIED_HITS]]
+        pictures = {hit.id: picture_id(hit.id, hit.payload) for hit in hits[:VERIFIED_HITS]}
+        ids = list(dict.fromkeys(pictures.values()))
         item = search.request.item_id
         own = [point_id(search.request.tenant, item, 0)] if search.keypoints is None and item is not None else []
         payloads = self._index.payloads(ids + own, [KEYPOINTS]) if ids else {}
@@ -34,7 +35,11 @@ class GeometricVerifier:
         query = keypoints[own[0]] if own and ids else search.keypoints
         if query is None:
             return {}
-        return {id: agreement(query, found) for id in ids if (found := keypoints[id]) is not None}
+        return {
+            id: agreement(query, found)
+            for id, picture in pictures.items()
+            if (found := keypoints[picture]) is not None
+        }
 
 
 def matches_of(agreeing: Floats) -> tuple[KeypointMatch, ...]:

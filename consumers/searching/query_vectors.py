@@ -18,8 +18,8 @@ from infra.fetching.local_files import for_tenant
 from infra.qdrant.contract import Index, Vector
 from infra.qdrant.point_ids import point_id
 from schemas.failures import Code, Failure, Rejected
-from schemas.items import ImageRef
-from schemas.searches import Crop, Objects
+from schemas.items import ImageRef, Objects
+from schemas.searches import Crop
 
 LIKE_WEIGHT, UNLIKE_WEIGHT = 0.75, 0.3
 """Weights of the items to resemble and of the items to avoid; the query itself has weight 1.

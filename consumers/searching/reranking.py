@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from consumers.points.payload import DUPLICATE_GROUP
+from consumers.points.payload import DUPLICATE_GROUP, is_in_region
 from consumers.scoring.look_parts import LookParts
 from consumers.scoring.verification import VERIFIED_HITS, verification_boost
 from consumers.searching.confidence import item_likelihoods
@@ -17,11 +17,14 @@ from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
 from infra.array_types import Floats
 from infra.qdrant.contract import Index, Payload, ScoredPoint, Vector
+from infra.qdrant.point_ids import picture_id
 from schemas.items import revision_at
 from schemas.ranking import Boosts
 from schemas.results import KeypointMatch
 from schemas.searches import REARRANGED, SearchRequest
 
+THUMBNAIL = "thumbnail"
+"""Payload key of the small JPEG of a picture; regions have none."""
 DAY_US = 86_400_000_000
 PREFERRED = 30
 """Hits that are reordered by the facts of the query's item alone, so that pages up to there agree."""
@@ -151,6 +154,7 @@ class PageRanker:
     """Orders candidates and cuts out pages."""
 
     def __init__(self, index: Index, parts: LookParts) -> None:
+        self._index = index
         self._parts = parts
         self._verifier = GeometricVerifier(index)
 
@@ -179,7 +183,18 @@ class PageRanker:
             similarity = self._similarity(search, np.stack([looks[point.id] for point in ranked]))
             ranked = [ranked[at] for at in mmr(totals, similarity, request.diversity, end + 1)]
         count, page = len(ranked), ranked[request.offset : end]
+        page = self._add_thumbnails(page) if request.thumbnails else page
         return ResultPage(page, terms, count, count > end, agreements, likelihoods)
+
+    def _add_thumbnails(self, hits: Sequence[ScoredPoint]) -> list[ScoredPoint]:
+        """Return the hits, those in regions with the thumbnails of their pictures. Raises Unavailable."""
+        pictures = {hit.id: picture_id(hit.id, hit.payload) for hit in hits if is_in_region(hit.payload)}
+        stored = self._index.payloads(list(set(pictures.values())), [THUMBNAIL]) if pictures else {}
+        thumbnails = {id: stored.get(picture, {}).get(THUMBNAIL) for id, picture in pictures.items()}
+        return [
+            replace(hit, payload={**hit.payload, THUMBNAIL: thumbnails[hit.id]}) if hit.id in thumbnails else hit
+            for hit in hits
+        ]
 
     def _boost_terms(
         self, search: QueryState, candidates: Sequence[ScoredPoint], now: datetime

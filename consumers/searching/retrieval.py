@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from consumers.embedding.moderation import ModerationPolicy
-from consumers.points.payload import HIT_KEYS, HitConfidence, broken_vector_failure, hit_of
+from consumers.points.payload import HIT_KEYS, HitConfidence, broken_vector_failure, hit_of, is_in_region
 from consumers.scoring.calibration import PAD
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.category_vote import NO_VOTE, VOTE_WEIGHTS, VOTER_COUNT, vote, voter_plan
@@ -85,15 +85,18 @@ class Retriever:
         groupings = [candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_at]
         results = gather(self._index, plans, groupings)
         separate = dict(zip(vote_at, results[len(searches) :], strict=True))
-        voters = [
-            (s, separate.get(at, points))
-            for at, (s, points) in enumerate(zip(searches, results[: len(searches)], strict=True))
-            if s.vote is None
-        ]
+        biased = [at for at, s in enumerate(searches) if s.vote is None and _has_regions(results[at])]
+        separate |= self._find_voters(searches, [at for at in biased if at not in separate])
+        voters = [(s, separate.get(at, results[at])) for at, s in enumerate(searches) if s.vote is None]
         looks = self._load_looks(searches, results, voters)
         for s, points in voters:
             self._vote(s, points, looks)
         return [self._findings(s, points, looks, now) for s, points in zip(searches, results, strict=False)]
+
+    def _find_voters(self, searches: Sequence[QueryState], places: Sequence[int]) -> dict[int, list[ScoredPoint]]:
+        """Return the voters of the searches at these places, whose own hits are no pictures alone."""
+        plans = [self._vote_plan(searches[at]) for at in places]
+        return dict(zip(places, gather(self._index, plans, [Grouping(VOTER_COUNT)] * len(plans)), strict=True))
 
     def _vote(self, search: QueryState, voters: Sequence[ScoredPoint], looks: Mapping[str, Vector]) -> None:
         """Let the voters vote on the category of a search; no vote if the best scores as low as null pictures."""
@@ -196,13 +199,9 @@ class Retriever:
         [parts] = self._calibrator.parts.cosines(search.query_vector, look[np.newaxis]).tolist()
         object_, style, colour = parts
         adapted = self._adapted_cosine(search, look) if search.is_adapted else None
+        matches, terms = page.matches_of(id), asdict(page.boost_terms[id])
         return Explained(
-            object=object_,
-            style=style,
-            colour=colour,
-            object_adapted=adapted,
-            matches=page.matches_of(id),
-            **asdict(page.boost_terms[id]),
+            object_adapted=adapted, object=object_, style=style, colour=colour, matches=matches, **terms
         )
 
     def _look_scores(self, search: QueryState, metric: Metric, looks: Floats) -> Floats:
@@ -237,6 +236,7 @@ class Retriever:
                 *(("thumbnail",) if request.thumbnails else ()),
                 *(PREFERENCE_KEYS if search.words.preferences else ()),
             ),
+            includes_regions=True,
             hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )
 
@@ -244,3 +244,7 @@ class Retriever:
         """Return the query vector; the index then scores a look, and how well it fits the text, in one search."""
         vector = self._calibrator.parts.apply_weights(search.query_vector, weights)
         return vector + search.meaning.vector if search.meaning and search.has_meaning else vector
+
+
+def _has_regions(points: Sequence[ScoredPoint]) -> bool:
+    return any(is_in_region(point.payload) for point in points)

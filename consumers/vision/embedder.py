@@ -24,7 +24,8 @@ from infra.array_types import Floats
 from infra.images.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
 from infra.images.resize import overview
 from schemas.failures import Code, Failure, Rejected
-from schemas.searches import Crop, Objects
+from schemas.items import Objects
+from schemas.searches import Crop
 
 OpenDetector = Callable[[], Detector]
 Decode = Callable[[bytes, DecodeLimits, CropRegion | None], DecodedImage]

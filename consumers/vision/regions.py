@@ -7,13 +7,13 @@ from PIL.Image import Image
 from PIL.Image import new as new_image
 
 from infra.array_types import Box
-from schemas.searches import Crop, Objects
+from schemas.items import MAX_REGIONS, Objects
+from schemas.searches import Crop
 
 MIN_SIDE = 24
 """Shorter side in pixels below which a box says too little of its thing."""
 MIN_OBJECTNESS: dict[Objects, float] = {"none": 1.0, "auto": 0.55, "all": 0.3}
 """Objectness from which a box is a region."""
-MAX_REGIONS = 5
 PART_SHARE = 0.9
 """Share of the smaller of two boxes, inside the other, from which the less certain one is a part of that thing."""
 MIN_THINGS, WHOLE_SHARE = 2, 0.45

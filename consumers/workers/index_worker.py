@@ -11,6 +11,7 @@ from pathlib import Path
 
 from consumers.embedding.moderation import moderation_policy
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.embedding.region_policy import region_policy
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
@@ -215,7 +216,13 @@ def make_image_pipeline(context: IndexContext, timeout_s: float | None, stack: E
     fetcher = stack.enter_context(closing(ImageFetcher(images, timeout_s, breakers=breakers, content=content)))
     policy, moderator = moderation_policy(context.settings.moderation), context.embedder.moderator.name
     return ImagePipeline(
-        fetcher.fetch_waves, context.embedder.embed, context.encoder, policy, moderator, Prefetch(fetcher)
+        fetcher.fetch_waves,
+        context.embedder.embed,
+        context.encoder,
+        policy,
+        moderator,
+        Prefetch(fetcher),
+        regions=region_policy(context.settings),
     )
 
 

@@ -28,6 +28,10 @@ class PlanOptions:
         typer.Option(help="Rate of new items, as 30/s; default: each item once in 30 days.", show_default=False),
     ] = None
     pictures: Annotated[float, typer.Option(min=1, max=8, help="Pictures of an item, on average.")] = 1.0
+    regions: Annotated[
+        float,
+        typer.Option(min=0, max=40, help="Things in the pictures of an item that are indexed too, on average."),
+    ] = 0.0
     p95: Annotated[str, typer.Option(help="Limit of the 95th percentile of search latency, as 200ms.")] = "400ms"
     freshness: Annotated[
         str, typer.Option(help="Time within which an item is searchable after its event, as 1s.")
@@ -101,6 +105,7 @@ def _capacity_target(options: PlanOptions) -> "CapacityTarget":
         searches=_number("--searches", options.searches, "/s"),
         changes=changes,
         pictures=options.pictures,
+        regions=options.regions,
         p95_ms=_milliseconds("--p95", options.p95),
         freshness_s=_milliseconds("--freshness", options.freshness) / 1000,
         replicas=options.replicas,

@@ -1,9 +1,9 @@
 """Capacity plan: computes the memory, disk, nodes, shards, workers and partitions for a load, with warnings.
 
-    points   = items x pictures of an item
+    points   = items x (pictures of an item + regions of an item, which have smaller payloads)
     memory   = points x (codes + graph links + payload indexes + words) x replicas, at most 80% of a node's memory
     disk     = points x (originals + codes + graph links + payload + payload indexes + words) x replicas x 1.5
-    workers  = rate / (rate of one worker x 0.6), rounded up
+    workers  = rate / (rate of one worker x 0.6), rounded up; regions take more time of an index worker
 
 Graph links grow with the logarithm of the points. Figures beyond 100,000 points on one machine are extrapolated.
 """
@@ -31,6 +31,12 @@ MONTH_SECONDS = 30 * 86_400
 MAX_UNINDEXED_POINTS = 20_000
 """Points outside the graph above which searches become noticeably slower (0.6 ms)."""
 
+REGION_PAYLOAD_BYTES = 2_000
+"""Payload of a region on disk: the facts of its item, its colours and its box. Thumbnail and keypoints are those of
+its picture. In memory a region takes as much as a picture."""
+DETECTION_SHARE, REGION_SHARE = 0.15, 0.35
+"""Time to look for the things in a picture, and for each thing, as shares of the time for the picture itself."""
+
 
 @dataclass(frozen=True)
 class CapacityTarget:
@@ -43,14 +49,16 @@ class CapacityTarget:
     """Item events a second for which a look must be computed."""
     pictures: float = 1.0
     """Pictures of an item, on average."""
+    regions: float = 0.0
+    """Regions of an item, things in its pictures that are points of their own, on average."""
     p95_ms: float = 400.0
     freshness_s: float = 1.0
     replicas: int = 2
 
     @property
     def points(self) -> float:
-        """Points in the index: one for each picture."""
-        return self.items * self.pictures
+        """Points in the index: one for each picture and each region."""
+        return self.items * (self.pictures + self.regions)
 
 
 @dataclass(frozen=True)
@@ -89,13 +97,14 @@ def make_plan(target: CapacityTarget, measured: MeasuredConstants) -> CapacityPl
     )
     nodes = storage_nodes if embedded else max(storage_nodes, math.ceil(cores / NODE_CORES))
     copies = max(replicas, math.ceil(nodes / shards))
-    index_workers = max(1, math.ceil(target.changes / (measured.photos_a_second * UTILISATION)))
+    changes = target.changes * indexing_factor(target.pictures, target.regions)
+    index_workers = max(1, math.ceil(changes / (measured.photos_a_second * UTILISATION)))
     query_workers = max(1, math.ceil(target.searches / (measured.searches_a_second * UTILISATION)))
     return CapacityPlan(
         points=target.points,
         embedded=embedded,
         memory_gb=target.points * _memory_bytes_per_point(target.points, measured) * copies / 1e9,
-        disk_gb=target.points * _disk_bytes_per_point(target.points, measured) * copies * DISK_HEADROOM / 1e9,
+        disk_gb=_disk_bytes(target, measured) * copies * DISK_HEADROOM / 1e9,
         nodes=nodes,
         shards=shards,
         copies=copies,
@@ -115,14 +124,27 @@ def _memory_bytes_per_point(points: float, measured: MeasuredConstants) -> float
     return measured.code_bytes + measured.graph_bytes * _graph_growth(points) + indexes
 
 
-def _disk_bytes_per_point(points: float, measured: MeasuredConstants) -> float:
-    payload_bytes = measured.payload_bytes + measured.words_payload_bytes
-    return _memory_bytes_per_point(points, measured) + measured.vector_bytes + payload_bytes
+def _disk_bytes(target: CapacityTarget, measured: MeasuredConstants) -> float:
+    payload = payload_bytes(target.pictures, target.regions, measured.payload_bytes) + measured.words_payload_bytes
+    return target.points * (_memory_bytes_per_point(target.points, measured) + measured.vector_bytes + payload)
 
 
 def _words_ms(target: CapacityTarget, measured: MeasuredConstants, shards: int) -> float:
     """Time of a search by words, which grows with the points: the engine counts each word among the tenant's."""
     return target.points / shards * measured.words_us / 1000
+
+
+def payload_bytes(pictures: float, regions: float, picture_bytes: float) -> float:
+    """Return the mean payload of a point on disk, of items with so many pictures and regions."""
+    return (pictures * picture_bytes + regions * REGION_PAYLOAD_BYTES) / (pictures + regions)
+
+
+def indexing_factor(pictures: float, regions: float) -> float:
+    """Return how many times as long an index worker takes for an item as without its regions; 1 without any.
+
+    Things are looked for in each picture of an item with regions.
+    """
+    return 1.0 + (DETECTION_SHARE + REGION_SHARE * regions / pictures if regions else 0.0)
 
 
 def _graph_growth(points: float) -> float:
@@ -161,7 +183,7 @@ def _warnings(target: CapacityTarget, measured: MeasuredConstants, nodes: int, s
             f"a search by words takes {words_ms:,.0f} ms in a shard if one tenant has all items, above "
             f"{target.p95_ms:.0f}: divide the items among tenants, or create the collection with more shards"
         )
-    fill_seconds = MAX_UNINDEXED_POINTS * nodes / max(target.changes * target.pictures, 1e-9)
+    fill_seconds = MAX_UNINDEXED_POINTS * nodes / max(target.changes * (target.pictures + target.regions), 1e-9)
     if fill_seconds < 60:
         warnings.append(
             f"{MAX_UNINDEXED_POINTS:,} new points are written on each node in {fill_seconds:.0f} s: "

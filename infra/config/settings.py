@@ -18,6 +18,7 @@ from infra.config.images import ImageSettings
 from infra.config.kafka import KafkaSettings
 from infra.config.observability import LogSettings, MetricsSettings, TraceSettings
 from infra.config.qdrant import QdrantSettings
+from schemas.items import Objects
 
 DEFAULT_DETECTOR = "default"
 """The detector that needs no plug-in."""
@@ -78,6 +79,18 @@ class WorkerSettings(BaseModel):
     )
 
 
+class ObjectsSettings(BaseModel):
+    """In which items the things in the pictures are indexed too, if their events do not say it."""
+
+    catalog: Objects = Field(
+        "none", description="Things in the pictures of catalog items that are indexed too: none, auto or all"
+    )
+    social: Objects = Field("auto", description="The same of social posts")
+    tenants: dict[str, Objects] = Field(
+        default_factory=dict, description='The same of all items of some tenants, JSON: {"shop": "auto"}'
+    )
+
+
 class ModerationSettings(BaseModel):
     """Effects of moderation labels, and the function that detects them."""
 
@@ -113,7 +126,7 @@ class Settings(BaseSettings):
     )
     detector: str = Field(
         DEFAULT_DETECTOR,
-        description="Finds the things in pictures for searches with `objects`: default, or a plug-in",
+        description="Finds the things in pictures, of searches and of items: default, or a plug-in",
     )
     drain_s: float = Field(
         120, ge=0, le=3_600, description="Seconds that a local `up` may take to finish what is queued when it stops"
@@ -122,6 +135,7 @@ class Settings(BaseSettings):
     qdrant: QdrantSettings = Field(default_factory=QdrantSettings)
     images: ImageSettings = Field(default_factory=ImageSettings)
     torch: TorchSettings = Field(default_factory=TorchSettings)
+    objects: ObjectsSettings = Field(default_factory=ObjectsSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     moderation: ModerationSettings = Field(default_factory=ModerationSettings)
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)

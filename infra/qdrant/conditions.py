@@ -9,8 +9,8 @@ from infra.qdrant.point_ids import IMAGE_NUMBER
 from schemas.filters import Filters
 from schemas.items import revision_at
 
-LIVE, DEAD, META = "live", "dead", "meta"
-"""States of a point: live (searchable), a tombstone, or metadata of the collection."""
+LIVE, REGION, DEAD, META = "live", "region", "dead", "meta"
+"""States of a point: a picture of a live item, a region of one, a tombstone, or metadata of the collection."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,28 @@ Condition = AnyOf | NotAnyOf | Between | Below | HasWord | OneOf | NoneOf
 
 
 def tenant_conditions(tenant: str) -> list[Condition]:
-    """Conditions that match all points of a tenant."""
+    """Conditions that match all points of a tenant, those of regions too."""
     return [AnyOf("tenant", (tenant,))]
 
 
 def live_conditions(tenant: str | None) -> list[Condition]:
-    """Conditions that match live points, of one tenant or (None) of all tenants."""
-    live = AnyOf("state", (LIVE,))
-    return [live] if tenant is None else [live, *tenant_conditions(tenant)]
+    """Conditions that match live points, of one tenant or (None) of all tenants; regions are not among them."""
+    return _state_conditions(LIVE, tenant)
+
+
+def region_conditions(tenant: str | None) -> list[Condition]:
+    """Conditions that match the points of regions, of one tenant or (None) of all tenants."""
+    return _state_conditions(REGION, tenant)
+
+
+def picture_conditions(tenant: str) -> list[Condition]:
+    """Conditions that match all points of a tenant but those of regions."""
+    return [*tenant_conditions(tenant), NotAnyOf("state", (REGION,))]
+
+
+def _state_conditions(state: str, tenant: str | None) -> list[Condition]:
+    condition = AnyOf("state", (state,))
+    return [condition] if tenant is None else [condition, *tenant_conditions(tenant)]
 
 
 def filter_conditions(filters: Filters) -> list[Condition]:

@@ -16,6 +16,7 @@ from infra.qdrant.conditions import (
     OneOf,
     filter_conditions,
     live_conditions,
+    picture_conditions,
     tenant_conditions,
 )
 from infra.qdrant.payload_indexes import LINKED
@@ -30,8 +31,7 @@ OVERSAMPLING = 2.0
 ACORN_SELECTIVITY, ACORN_SELECTIVITY_LINKED = 0.4, 0.02
 """Below this share of points that pass the filters (the engine's own estimate), graph search also visits neighbours
 of neighbours (ACORN, arXiv 2403.04871). Without it, a price filter that 9 % of 100,000 points pass finds only 8 %
-of the true hits. ACORN_SELECTIVITY_LINKED is for keywords: their own graph links find as many hits without ACORN,
-in a third of the time."""
+of the true hits. ACORN_SELECTIVITY_LINKED is for keywords: their links find as many, in a third of the time."""
 
 MAX_FACET_VALUES = 1_000
 """Maximum number of values that a facet returns; the most frequent ones."""
@@ -50,10 +50,9 @@ class EngineError(Exception):
 
 @dataclass(frozen=True)
 class Point:
-    """One picture of an item; a point without a vector is a tombstone.
+    """One picture of an item, or a region of one; a point without a vector is a tombstone.
 
-    The payload must contain `item` (tenant:item_id), `item_id`, `tenant`, `version` (int) and `state` (live or
-    dead).
+    The payload must contain `item` (tenant:item_id), `item_id`, `tenant`, `version` (int) and `state`.
     """
 
     id: str
@@ -94,7 +93,6 @@ class SearchPlan:
     exact: bool = False
     """Compare with every point that passes the filters instead of searching the graph."""
     extra_conditions: tuple[Condition, ...] = ()
-    """Additional conditions that hits must satisfy."""
     excluded_ids: tuple[str, ...] = ()
     """Items to exclude. Not a condition as `filters.exclude_items` is, because plans with equal conditions share
     one pass over the unindexed points (64 plans, 10,000 such points: 1.3 ms a plan, not 6.2)."""
@@ -102,6 +100,8 @@ class SearchPlan:
     """Payload keys to return, in addition to `item_id`; None returns all keys."""
     text: str = ""
     """Words in the form in which points hold them, separated by blanks; not used with a vector."""
+    includes_regions: bool = False
+    """Whether regions may be hits, of a plan with a vector; without them, statistics are those of pictures."""
 
     @property
     def is_by_text(self) -> bool:
@@ -116,7 +116,7 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class ScoredPoint:
-    """A search hit: the best point of an item."""
+    """A search hit: the best point of an item, a picture or a region of one."""
 
     id: str
     score: float
@@ -144,15 +144,17 @@ class IndexStatus:
     size: int
     """Number of dimensions of a vector."""
     live: int
-    """Number of live (searchable) points."""
+    """Number of pictures of live items."""
     unindexed: int
-    """Number of live points that are not in a graph yet; searches compare them one by one."""
+    """Number of pictures and regions that are not in a graph yet; searches compare them one by one."""
     segments: int
     bytes: int | None = None
     """Size on disk in bytes; None if the engine does not report it."""
     optimising: bool = False
     wanted: bool = False
     """Whether optimisation was requested and has not started yet."""
+    regions: int = 0
+    """Number of regions of pictures of live items."""
 
 
 class Index(Protocol):
@@ -175,7 +177,7 @@ class Index(Protocol):
         """Write points in order, grouped by version; raises ValueError if a vector is invalid."""
 
     def patch(self, patches: Sequence[Patch]) -> None:
-        """Apply payload changes in order; points that are missing or dead stay unchanged."""
+        """Apply payload changes in order; missing points and tombstones stay unchanged."""
 
     def remove(self, versions: Mapping[str, int]) -> None:
         """Delete points by id, each only if its stored version is lower; missing points are ignored."""
@@ -184,7 +186,7 @@ class Index(Protocol):
         """Delete tombstones with `dead_at` before this time (microseconds since 1970, UTC); return their number."""
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
-        """Return the hits of each plan, best first: live points only, one per item."""
+        """Return the hits of each plan, best first: one per item, by its best picture, or region if included."""
 
     def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
         """Return the item count of each value, for each plan; at most MAX_FACET_VALUES values."""
@@ -202,7 +204,7 @@ class Index(Protocol):
         the sample is unbiased."""
 
     def count(self, tenant: str | None = None) -> int:
-        """Return the number of live points, in total or of one tenant."""
+        """Return the number of pictures of live items, in total or of one tenant."""
 
     def put_note(self, name: str, note: Payload) -> None:
         """Store a note (plain JSON values) in the collection; replaces an earlier note with this name."""
@@ -217,7 +219,7 @@ class Index(Protocol):
         """Request that all points are added to the graph soon; `status` shows the progress."""
 
     def page(self, after: str | None, limit: int) -> tuple[list[Point], str | None]:
-        """Return up to `limit` points by id, including tombstones, and the next `after` (None at the end)."""
+        """Return up to `limit` points by id, with regions and tombstones, and the next `after` (None: the end)."""
 
     def flush(self) -> None:
         """Make all writes durable against power loss."""
@@ -237,8 +239,9 @@ def conditions(plan: SearchPlan | FacetPlan) -> list[Condition]:
 
     Plans with a vector need no condition for live points: tombstones have no vector, so a search never finds them.
     """
-    by_vector = isinstance(plan, SearchPlan) and plan.vector is not None
-    scope = tenant_conditions(plan.tenant) if by_vector else live_conditions(plan.tenant)
+    scope = live_conditions(plan.tenant)
+    if isinstance(plan, SearchPlan) and plan.vector is not None:
+        scope = tenant_conditions(plan.tenant) if plan.includes_regions else picture_conditions(plan.tenant)
     required = scope + filter_conditions(plan.filters)
     if plan.any_of:
         required.append(OneOf(tuple(tuple(filter_conditions(filters)) for filters in plan.any_of)))

@@ -8,15 +8,27 @@ from typing import Protocol
 
 import numpy as np
 
-from infra.qdrant.conditions import DEAD, LIVE, META, AnyOf, Below, Between, Condition, NotAnyOf, live_conditions
+from infra.qdrant.conditions import (
+    DEAD,
+    LIVE,
+    META,
+    REGION,
+    AnyOf,
+    Below,
+    Between,
+    Condition,
+    NotAnyOf,
+    live_conditions,
+)
 from infra.qdrant.contract import VECTOR, EncoderDiffers, Patch, Payload, Point, Vector
 
 META_ID = str(uuid.uuid5(uuid.NAMESPACE_URL, "lookstream:collection"))
 """Id of the metadata point, which is not a picture; it stores which encoder made the collection."""
 
-LIVE_ONLY = AnyOf("state", (LIVE,))
-PICTURES = NotAnyOf("state", (META,))
-"""Matches live points and tombstones, but not the metadata points of the collection."""
+PATCHABLE = AnyOf("state", (LIVE, REGION))
+"""Matches the points of live items."""
+ITEM_POINTS = NotAnyOf("state", (META,))
+"""Matches the points of items, with tombstones, but not the metadata points of the collection."""
 
 CHECKSUM_LIMIT = 256
 """Maximum number of points to fetch in a search by checksum."""
@@ -64,7 +76,7 @@ def older_than(version: int) -> Below:
 
 def patch_conditions(patch: Patch) -> list[Condition]:
     """Conditions for a point to accept a patch; raises ValueError if the patch has no version."""
-    return [older_than(version_of(patch.payload)), LIVE_ONLY]
+    return [older_than(version_of(patch.payload)), PATCHABLE]
 
 
 def tombstone_conditions(before_us: int) -> list[Condition]:
@@ -162,10 +174,10 @@ def version_of(payload: Payload) -> int:
 
 def _check(point: Point, size: int) -> None:
     version_of(point.payload)
-    state = DEAD if point.vector is None else LIVE
-    if point.payload.get("state") != state:
+    states = (DEAD,) if point.vector is None else (LIVE, REGION)
+    if point.payload.get("state") not in states:
         raise ValueError(
-            f"point {point.id} is {state} by its vector, but its `state` is {point.payload.get('state')}"
+            f"point {point.id} is {states[0]} by its vector, but its `state` is {point.payload.get('state')}"
         )
     if point.vector is None:
         return

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from consumers.embedding.moderation import ALLOW_ALL
-from consumers.indexing.item_update import ItemEvents, StoredState, merge_item
+from consumers.indexing.item_update import ItemEvents, merge_item
 from consumers.indexing.watches.watch_matrix import WatchMatcher, WatchMatrix
 from consumers.indexing.writes import WriteSet
+from consumers.points.stored_item import StoredState
 from consumers.scoring.calibrator import ITEM_SYNC_POINTS, Calibrator
 from consumers.vision.embedder import ImageEmbedder
 from infra.qdrant.embedded.shard import Shard

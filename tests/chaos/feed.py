@@ -20,7 +20,8 @@ TENANT = "default"
 ANY_PARTITION = -1
 PICTURES = 48
 """Different pictures in all feeds together."""
-SIDE = 24
+SIDE, STREET_SIDE = 24, 200
+"""Of the pictures of one disc, and of those of two, in pixels."""
 LEAST_SPREAD = 500
 """Late events and duplicates come up to so many events later, at least: in another batch, that is."""
 
@@ -37,6 +38,8 @@ class Mix:
     """They are deletions."""
     new_picture: float = 0.1
     """The share of the upserts that show another picture than the upsert before."""
+    has_things: bool = False
+    """Whether each picture has two things that are large enough to be found, which takes longer."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ class EventWriter:
         if item not in self._pictures or self._chance.random() < self._mix.new_picture:
             self._pictures[item] = self._chance.randrange(PICTURES)
         first = self._pictures[item]
-        drawn = [draw(n % PICTURES) for n in range(first, first + 1 + (first % 4 == 0))]
+        draw_one = draw_two_discs if self._mix.has_things else draw
+        drawn = [draw_one(n % PICTURES) for n in range(first, first + 1 + (first % 4 == 0))]
         price = self._revision % 10_000 + 0.5
         body = ItemUpserted(
             tenant=TENANT,
@@ -182,6 +186,21 @@ def draw(number: int) -> bytes:
     image = Image.new("RGB", (SIDE, SIDE), tuple(rng.randrange(256) for _ in range(3)))
     x, y = rng.randrange(SIDE // 2), rng.randrange(SIDE // 2)
     ImageDraw.Draw(image).ellipse((x, y, x + 9, y + 9), fill=tuple(rng.randrange(256) for _ in range(3)))
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+@cache
+def draw_two_discs(number: int) -> bytes:
+    """A picture like no other of another number, as PNG: two large discs on white."""
+    rng = random.Random(number)
+    image = Image.new("RGB", (2 * STREET_SIDE, STREET_SIDE), "white")
+    for x in (20, STREET_SIDE + 20):
+        side = rng.randrange(100, 150)
+        ImageDraw.Draw(image).ellipse(
+            (x, 30, x + side, 30 + side), fill=tuple(rng.randrange(200) for _ in range(3))
+        )
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()

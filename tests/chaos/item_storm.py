@@ -2,12 +2,14 @@
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from infra.observability.heartbeat import READY, last_beat, read_state
+from schemas.items import Objects
 from tests.chaos.feed import Mix, write_feed
 from tests.chaos.fleet import Fleet, Plan, carry_out
-from tests.chaos.judge import catch_up, judge_items
+from tests.chaos.judge import catch_up, judge_items, judge_regions
 from tests.chaos.processes import Process
 from tests.chaos.scenario import Report, Scenario, Size
 from tests.chaos.sender import Sender
@@ -32,13 +34,24 @@ def control(folder: Path, size: Size) -> Report:
     return _run(folder, size, "tests.chaos.no_revision_check")
 
 
-def _run(folder: Path, size: Size, program: str) -> Report:
+def run_with_regions(folder: Path, size: Size) -> Report:
+    """The same, with the things in the pictures indexed too."""
+    return _run(folder, size, LOOKSTREAM, "all")
+
+
+def control_with_regions(folder: Path, size: Size) -> Report:
+    """The control, with the things in the pictures indexed too."""
+    return _run(folder, size, "tests.chaos.no_revision_check", "all")
+
+
+def _run(folder: Path, size: Size, program: str, objects: Objects = "none") -> Report:
     report, moves = Report(), size.of(MOVES, least=6)
     seconds = moves * MOVE_SECONDS
     plan = Plan(moves, seconds, least=1, most=3, session_seconds=SESSION_MS / 1000)
-    feed = write_feed(size.of(EVENTS, least=600), size.of(ITEMS, least=60), size.seed, MIX)
-    session = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(SESSION_MS)}
-    with report.timed(), open_testbed(folder, **session) as testbed:
+    mix = replace(MIX, has_things=objects != "none")
+    feed = write_feed(size.of(EVENTS, least=600), size.of(ITEMS, least=60), size.seed, mix)
+    settings = {"LOOKSTREAM_KAFKA_SESSION_TIMEOUT_MS": str(SESSION_MS), "LOOKSTREAM_OBJECTS_CATALOG": objects}
+    with report.timed(), open_testbed(folder, **settings) as testbed:
         fleet = index_fleet(testbed, program)
         fleet.arrive()
         fleet.wait_until_ready()
@@ -53,6 +66,8 @@ def _run(folder: Path, size: Size, program: str) -> Report:
         fleet.end()
         index_the_rest(testbed, program)
         judge_items(report, testbed, feed)
+        if objects != "none":
+            judge_regions(report, testbed)
         judge_fleet(report, fleet, folder, "index")
     report.figures |= {"records": len(feed.records), "items": len(feed.items)}
     return report
@@ -88,3 +103,13 @@ SCENARIO = Scenario(
     short=0.02,
     brokers=("apache",),
 )
+WITH_REGIONS = replace(
+    SCENARIO,
+    name="storm of items with regions",
+    promise="the same with the things in the pictures indexed too: every region is of a picture of its item as of "
+    "the same event, and none is missing or stray",
+    run=run_with_regions,
+    control=control_with_regions,
+    short=None,
+)
+SCENARIOS = (SCENARIO, WITH_REGIONS)

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from consumers.points.payload import REGION_COUNT, as_int
 from infra.config.kafka import KafkaSettings
 from infra.kafka import Record, read_to_end
-from infra.qdrant.conditions import LIVE
-from infra.qdrant.point_ids import point_id
+from infra.qdrant.conditions import LIVE, REGION
+from infra.qdrant.point_ids import picture_id, point_id
+from infra.qdrant.points_io import iterate_points
 from schemas.failures import Unavailable
 from schemas.topics import CATALOG_ITEMS, ITEM_OUTCOMES, dead_letter_topic
 from tests.chaos.feed import TENANT, ExpectedItem, Feed
@@ -19,6 +21,8 @@ from tests.chaos.testbed import Testbed
 MOST_PICTURES = 2
 """An item of a feed has at most so many."""
 KEYS = ("state", "revision", "title", "price", "sha256")
+REGION_KEYS = ("base", "revision", "title", "price", "sha256")
+"""What a region has as its picture does."""
 PAGE = 500
 PATIENCE_SECONDS = 120.0
 
@@ -114,6 +118,21 @@ def judge_index(report: Report, testbed: Testbed, feed: Feed) -> None:
     report.expect("wrong", verdict.wrong, 0)
     report.expect("missing", verdict.missing, 0)
     report.expect("stray", verdict.stray, 0)
+
+
+def judge_regions(report: Report, testbed: Testbed) -> None:
+    """Check that there are regions, each of a picture in the index, as of the same event and of the same bytes."""
+    points = list(iterate_points(testbed.index))
+    pictures = {point.id: point.payload for point in points if point.payload["state"] == LIVE}
+    regions = [point for point in points if point.payload["state"] == REGION]
+    own = {point.id: pictures.get(picture_id(point.id, point.payload), {}) for point in regions}
+    stray = sum(point.payload.get(key) != own[point.id].get(key) for point in regions for key in REGION_KEYS)
+    stated = sum(as_int(picture.get(REGION_COUNT, 0)) for picture in pictures.values())
+    report.figures["regions"] = len(regions)
+    report.expect("facts of regions unlike those of their pictures", stray, 0)
+    report.expect("regions missing or stray", abs(stated - len(regions)), 0)
+    if not regions:
+        report.broken.append("there are no regions")
 
 
 def judge_dead_letters(report: Report, testbed: Testbed, feed: Feed) -> None:

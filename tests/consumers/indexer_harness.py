@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from consumers.embedding.pipeline import ImagePipeline
+from consumers.embedding.region_policy import NO_REGIONS, RegionPolicy
 from consumers.indexing.enrichers import enrichers_of
 from consumers.indexing.handler import ItemIndexer
 from consumers.indexing.outcomes import OutcomePublisher
@@ -17,15 +18,15 @@ from consumers.quality.evaluation.in_process import Outbox
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.look_parts import LookParts
 from consumers.vision.embedder import DEFAULT_OPTIONS, EmbedOptions
-from consumers.vision.look import Look
+from consumers.vision.look import Look, RegionLook
 from infra.qdrant.contract import Index
 from infra.qdrant.embedded.shard import Shard
 from schemas.envelope import Event
 from schemas.failures import Code, Failure, Rejected, TryLater, Unavailable
-from schemas.items import ImageRef
+from schemas.items import ImageRef, Objects
 from schemas.outcomes import ItemOutcome
 from schemas.searches import Crop
-from tests.consumers.item_histories import BAD, SIZE, SLOW, data_of, vector_of
+from tests.consumers.item_histories import BAD, SIZE, SLOW, data_of, things_in, vector_of
 
 ENCODER = "canned:1"
 
@@ -57,13 +58,20 @@ class HashPictures:
         self.looked += pictures
         self.meanwhile()
         bad = Rejected(Code.IMAGE_UNREADABLE, "not a picture")
-        return [
-            bad if data.startswith(BAD) else Look(vector_of(data), ("red",), (), None, 8, 8) for data in pictures
-        ]
+        return [bad if data.startswith(BAD) else _look_of(data, options.objects) for data in pictures]
 
     def _fetch(self, data: bytes) -> bytes | Failure:
         late = data.startswith(SLOW) and data not in self.fetched
         return TryLater(Code.IMAGE_TIMEOUT, "slow") if late else data
+
+
+def _look_of(data: bytes, objects: Objects) -> Look:
+    """The look of a picture: each thing in it has a box of its own, and a look that is made of the same bytes."""
+    regions = tuple(
+        RegionLook(Crop(x=n / 8, y=0, w=1 / 8, h=0.5), 0.9, Look(vector_of(one), ("blue",), (), None, 8, 8))
+        for n, one in enumerate(things_in(data, objects))
+    )
+    return Look(vector_of(data), ("red",), (), None, 8, 8, regions=regions)
 
 
 @dataclass
@@ -92,11 +100,14 @@ def open_indexer(
     hash_pictures: HashPictures | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     reports_outcomes: Callable[[datetime], bool] = lambda _time: True,
+    regions: RegionPolicy = NO_REGIONS,
 ) -> IndexerHarness:
     """An item indexer on an open index for vectors of SIZE; it predicts no categories, as nothing is calibrated."""
     hash_pictures, outbox = hash_pictures or HashPictures(), Outbox()
     enrichers = enrichers_of(index, Calibrator(index, hash_pictures.embed, LookParts(4, 2)))
-    pipeline = ImagePipeline(hash_pictures.fetch, hash_pictures.embed, ENCODER, prefetch=hash_pictures)
+    pipeline = ImagePipeline(
+        hash_pictures.fetch, hash_pictures.embed, ENCODER, prefetch=hash_pictures, regions=regions
+    )
     return IndexerHarness(
         ItemIndexer(pipeline, index, enrichers, OutcomePublisher(outbox, reports_outcomes), now),
         index,

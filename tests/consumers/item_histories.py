@@ -11,7 +11,7 @@ import numpy as np
 
 from consumers.scoring.look_parts import LookParts
 from infra.qdrant.contract import Index
-from infra.qdrant.point_ids import point_ids
+from infra.qdrant.point_ids import MAX_POINTS, image_of, is_region, numbered_id, region_index
 from schemas.envelope import Event
 from schemas.items import (
     FileImage,
@@ -22,6 +22,7 @@ from schemas.items import (
     ItemFacts,
     ItemPatched,
     ItemUpserted,
+    Objects,
     S3Image,
     UrlImage,
 )
@@ -39,7 +40,9 @@ PICKS = 24
 Step = tuple[str, str, int, int]
 """An event in short: item, kind, revision, and which of PICKS."""
 Items = dict[str, dict[str, Any]]
-"""The final state of each item: `base`, `revision` and, unless it is deleted, `facts` and `pictures` by number."""
+"""The final state of each item: `base`, `revision` and, unless it is deleted, `facts` and `pictures` by number.
+
+If things in the pictures are indexed too, it has `regions` by the numbers of picture and region."""
 
 
 def data_of(ref: ImageRef) -> bytes:
@@ -54,6 +57,12 @@ def data_of(ref: ImageRef) -> bytes:
 def vector_of(data: bytes) -> "np.ndarray[Any, np.dtype[np.float32]]":
     """A different look for each picture, with parts of unit length."""
     return LookParts(4, 2).normalise(np.frombuffer(sha256(data).digest(), np.uint8)[:SIZE].astype(np.float32) + 1)
+
+
+def things_in(data: bytes, objects: Objects | None) -> list[bytes]:
+    """What stands for the bytes of each thing in a picture: none to three, with `all` one more."""
+    count = {"none": 0, "auto": data[-1] % 4, "all": data[-1] % 4 + 1}[objects or "none"]
+    return [data + b"#" + str(number).encode() for number in range(count)]
 
 
 # --- events ---
@@ -90,8 +99,9 @@ def event_of(step: Step) -> Event:
         return patch(item, revision, **rows[pick % len(rows)])
     red, blue = stored_file(b"red", with_checksum=pick % 2 == 0), b"blue"
     slow = stored_file(SLOW + f"{item}-{revision}".encode(), with_checksum=False)
+    objects: Objects | None = (None, "auto", "none", "all")[pick // 6]
     several: list[list[bytes | FileImage]] = [[red], [blue, red], [red, blue, b"green"], [red, BAD], [BAD], [slow]]
-    return upsert(item, revision, *several[pick % len(several)], **price, **title, **category)
+    return upsert(item, revision, *several[pick % len(several)], **price, **title, **category, objects=objects)
 
 
 # --- final state ---
@@ -107,7 +117,11 @@ def model(events: Iterable[Event]) -> Items:
             items[body.item_id] = state
         elif isinstance(body, ItemUpserted) and not is_bad(body):
             good = {n: data for n, ref in enumerate(body.images) if not (data := data_of(ref)).startswith(BAD)}
+            things = {
+                (n, k): one for n, data in good.items() for k, one in enumerate(things_in(data, body.objects))
+            }
             items[body.item_id] = state | {"facts": facts_of(body, FACTS), "pictures": good}
+            items[body.item_id] |= {"regions": things} if things else {}
         elif isinstance(body, ItemPatched) and "facts" in (known := items.get(body.item_id, {})):
             known["facts"] |= facts_of(body.facts, body.facts.model_fields_set)
             known["revision"] = body.revision
@@ -129,7 +143,7 @@ def facts_of(facts: ItemFacts, names: Collection[str]) -> dict[str, object]:
 
 def held(index: Index, items: Iterable[str]) -> Items:
     """The state of items in an index, in the form of the model; or the points, where they contradict each other."""
-    found = {item: _held(index, point_ids("default", item)) for item in items}
+    found = {item: _held(index, [numbered_id("default", item, n) for n in range(MAX_POINTS)]) for item in items}
     return {item: state for item, state in found.items() if state}
 
 
@@ -140,22 +154,27 @@ def _held(index: Index, ids: Sequence[str]) -> dict[str, Any]:
     rows = [{key: point.get(key) for key in keys} for point in points.values()]
     if not rows:
         return {}
+    for n, row in zip(points, rows, strict=True):
+        if is_region(n) and row["state"] == "region":
+            row["state"] = "live"
     dead = rows[0]["state"] == "dead"
     if any(one != rows[0] for one in rows) or (dead and (len(points) > 1 or vectors)):
         return {"points that contradict each other": points}
     state = {key: rows[0][key] for key in ("base", "revision")}
     if dead:
         return state
-    pictures = {n: vectors[ids[n]].tolist() for n in points}
-    return state | {"facts": {name: rows[0][name] for name in FACTS}, "pictures": pictures}
+    pictures = {n: vectors[ids[n]].tolist() for n in points if not is_region(n)}
+    regions = {(image_of(n), region_index(n)): vectors[ids[n]].tolist() for n in points if is_region(n)}
+    state |= {"facts": {name: rows[0][name] for name in FACTS}, "pictures": pictures}
+    return state | ({"regions": regions} if regions else {})
 
 
 def expected(events: Iterable[Event]) -> Items:
     """The final state by the model, with vectors in place of pictures."""
     items = model(events)
     for state in items.values():
-        if "pictures" in state:
-            state["pictures"] = {n: vector_of(data).tolist() for n, data in state["pictures"].items()}
+        for name in state.keys() & {"pictures", "regions"}:
+            state[name] = {n: vector_of(data).tolist() for n, data in state[name].items()}
     return items
 
 

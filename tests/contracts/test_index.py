@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from infra.qdrant.conditions import AnyOf, Condition, HasWord, NoneOf
-from infra.qdrant.contract import EncoderDiffers, Index, Patch, Point, ScoredPoint, SearchPlan
+from infra.qdrant.contract import EncoderDiffers, FacetPlan, Index, Patch, Point, ScoredPoint, SearchPlan
 from schemas.filters import Filters
-from schemas.items import MAX_IMAGES, revision_at
+from schemas.items import MAX_IMAGES, MAX_REGIONS, revision_at
 
 FINGERPRINT, SIZE = "test-encoder", 8
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -33,6 +33,15 @@ def point(tenant: str, item: str, version: int = 1, n: int = 0, **facts: object)
     vector = np.eye(SIZE, dtype=np.float32)[n] if look is None else np.asarray(look, dtype=np.float32)
     payload = {"item": f"{tenant}:{item}", "item_id": item, "tenant": tenant, "n": n, "state": "live", **facts}
     return Point(id_, payload | {"version": version}, vector)
+
+
+def region(picture: Point, number: int, **facts: object) -> Point:
+    """A region of a picture, with the facts of its item; its vector is the fact `look`, or that of its picture."""
+    look = facts.pop("look", picture.vector)
+    payload = {**picture.payload, "state": "region", "region_of": picture.payload["n"], **facts}
+    del payload["n"]
+    id_ = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{picture.id}:{number}"))
+    return Point(id_, payload, np.asarray(look, dtype=np.float32))
 
 
 def tombstone(live: Point, version: int, dead_at: int = 0) -> Point:
@@ -418,6 +427,94 @@ def test_points_of_the_same_bytes_are_found_whole_within_their_tenant(index: Ind
     assert found.keys() == {"aa"}
     assert (found["aa"].id, found["aa"].payload) == (first.id, first.payload)
     assert np.array_equal(np.asarray(found["aa"].vector), np.asarray(first.vector))
+
+
+# --- regions ---
+
+
+def with_regions(search_plan: SearchPlan) -> SearchPlan:
+    """The same search, of which regions may be hits."""
+    return replace(search_plan, includes_regions=True)
+
+
+def test_a_region_is_found_only_by_a_plan_that_includes_regions(index: Index, index_tenant: str) -> None:
+    looks = np.eye(SIZE, dtype=np.float32)
+    post, lamp = point(index_tenant, "post", look=looks[0]), point(index_tenant, "lamp", look=looks[1] * 0.5)
+    seat = region(post, 0, look=looks[1], region=[0.5, 0, 0.5, 1])
+    index.upsert([seat, post, lamp])
+    search_plan = plan(index_tenant, look=looks[1])
+    [pictures, all_points] = index.search([search_plan, with_regions(search_plan)])
+    assert pictures[0].id == lamp.id
+    assert [(hit.id, hit.payload["item_id"]) for hit in all_points] == [(seat.id, "post"), (lamp.id, "lamp")]
+    assert all_points[0].payload == seat.payload
+
+
+def test_an_item_with_the_most_regions_is_one_hit_and_takes_no_place_of_others(
+    index: Index, index_tenant: str
+) -> None:
+    pictures = [point(index_tenant, "post", n=n, look=[1] * SIZE) for n in range(MAX_IMAGES)]
+    regions = [region(picture, number) for picture in pictures for number in range(MAX_REGIONS)]
+    others = [point(index_tenant, name, look=[0.1] * SIZE) for name in "abcde"]
+    index.upsert([*regions, *pictures, *others])
+    for limit in (1, 2, 6):
+        [found] = index.search([with_regions(replace(plan(index_tenant), limit=limit))])
+        assert len(items(found)) == limit
+        assert found[0].payload["item_id"] == "post"
+
+
+def test_regions_are_no_pictures_in_counts_samples_facets_and_checksums(index: Index, index_tenant: str) -> None:
+    before = index.status()
+    post = point(index_tenant, "post", category="lamp", sha256="ee", words="lamp")
+    index.upsert([region(post, number) for number in range(3)] + [post])
+    assert (index.count(index_tenant), len(index.sample(index_tenant, 9))) == (1, 1)
+    assert index.facets([FacetPlan("category", index_tenant)]) == [{"lamp": 1}]
+    assert index.find_by_checksum(index_tenant, ["ee"])["ee"].id == post.id
+    assert [hit.id for hit in index.search([by_text(index_tenant, "lamp")])[0]] == [post.id]
+    after = index.status()
+    assert (after.live - before.live, after.regions - before.regions) == (1, 3)
+    assert 0 <= after.unindexed <= after.live + after.regions
+
+
+def test_a_region_is_filtered_by_its_items_facts_and_patched_with_them(index: Index, index_tenant: str) -> None:
+    post = point(index_tenant, "post", look=np.eye(SIZE)[0], price=5.0, currency="EUR")
+    seat = region(post, 0, look=np.eye(SIZE)[1])
+    index.upsert([seat, post])
+    index.patch([Patch(id, {"price": 9.0, "version": 2}) for id in (post.id, seat.id)])
+    look = [0, 1, 0, 0, 0, 0, 0, 0]
+    cheap, dear = plan(index_tenant, look, price_max=6.0), plan(index_tenant, look, price_max=9.0)
+    [none, [hit]] = index.search([with_regions(cheap), with_regions(dear)])
+    assert (none, hit.id) == ([], seat.id)
+
+
+def test_a_removed_region_is_gone_and_other_tenants_never_see_one(index: Index, index_tenant: str) -> None:
+    mine, theirs = point(index_tenant, "mine"), point(f"{index_tenant}-other", "theirs")
+    index.upsert([region(mine, 0, look=[2] * SIZE), mine, region(theirs, 0, look=[3] * SIZE), theirs])
+    search_plan = with_regions(plan(index_tenant))
+    assert [hit.id for hit in index.search([search_plan])[0]] == [region(mine, 0).id]
+    index.remove({region(mine, 0).id: 2})
+    assert [hit.id for hit in index.search([search_plan])[0]] == [mine.id]
+
+
+def test_pages_have_the_points_of_regions(index: Index, index_tenant: str) -> None:
+    post = point(index_tenant, "post")
+    index.upsert([region(post, 0), post])
+    found, after = index.page(None, 1_000)
+    while after is not None:
+        page, after = index.page(after, 1_000)
+        found += page
+    assert {each.id for each in found if each.payload["tenant"] == index_tenant} == {post.id, region(post, 0).id}
+
+
+def test_regions_change_no_score_of_words(index: Index, index_tenant: str, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["index"] == "memory":
+        pytest.skip("qdrant-client's engine in memory has no statistics of one tenant")
+    lamps = [worded(index_tenant, name, words) for name, words in (("a", "red lamp"), ("b", "blue lamp"))]
+    index.upsert(lamps)
+    [before] = index.search([by_text(index_tenant, "red lamp")])
+    index.upsert([region(lamps[0], number) for number in range(5)])
+    [after] = index.search([by_text(index_tenant, "red lamp")])
+    assert [hit.id for hit in after] == [hit.id for hit in before]
+    assert [hit.score for hit in after] == pytest.approx([hit.score for hit in before])
 
 
 # --- words ---

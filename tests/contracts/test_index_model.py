@@ -60,8 +60,18 @@ def some_facts(rng: np.random.Generator) -> dict[str, object]:
     return {name: value for name, value in full.items() if rng.random() < 0.7}
 
 
+def region(picture: Point, number: int, vector: Vector) -> Point:
+    """A region of a picture, which has the facts of its item."""
+    payload = {**picture.payload, "state": "region", "region_of": picture.payload["n"]}
+    del payload["n"]
+    return Point(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{picture.id}:{number}")), payload, vector)
+
+
 def catalogue(tenant: str, seed: int) -> list[Point]:
-    """Up to 14 items with up to 8 pictures each, some written twice and some deleted, in any order of versions."""
+    """Up to 14 items with up to 8 pictures each, some written twice and some deleted, in any order of versions.
+
+    Some pictures have regions.
+    """
     rng = np.random.default_rng(seed)
     points = []
     for item in range(rng.integers(1, 15)):
@@ -70,6 +80,9 @@ def catalogue(tenant: str, seed: int) -> list[Point]:
             for version in rng.choice(9, 1 + (rng.random() < 0.2), replace=False) + 1:
                 vector = None if rng.random() < 0.1 else rng.standard_normal(SIZE).astype(np.float32)
                 points.append(point(tenant, str(item), int(version), n, vector, facts))
+            picture, count = points[-1], rng.choice([0, 0, 0, 2, 5])
+            looks = rng.standard_normal((count, SIZE)).astype(np.float32)
+            points += [region(picture, number, look) for number, look in enumerate(looks)]
     return points
 
 
@@ -151,6 +164,7 @@ def expected(points: Sequence[Point], search_plan: SearchPlan) -> list[tuple[str
         (str(each.payload["item"]), float(np.dot(each.vector, vector)), each.id)
         for each in stored.values()
         if each.vector is not None and admits(search_plan, dict(each.payload))
+        if search_plan.includes_regions or each.payload["state"] != "region"
     ]
     best = [max(group)[1:] for _item, group in groupby(sorted(scored), key=lambda row: row[0])]
     ranked = [(id_, score) for score, id_ in sorted(best, reverse=True)]
@@ -172,6 +186,7 @@ def lists_of_filters() -> st.SearchStrategy[tuple[Filters, ...]]:
     min_score=st.one_of(st.none(), st.floats(-2, 2)),
     any_of=lists_of_filters(),
     none_of=lists_of_filters(),
+    includes_regions=st.booleans(),
 )
 def test_every_engine_answers_as_brute_force_does(
     index: Index,
@@ -181,11 +196,15 @@ def test_every_engine_answers_as_brute_force_does(
     min_score: float | None,
     any_of: tuple[Filters, ...],
     none_of: tuple[Filters, ...],
+    includes_regions: bool,
 ) -> None:
     tenant = f"t{uuid.uuid4().hex}"
     points = catalogue(tenant, seed)
     query = np.random.default_rng(seed + 1).standard_normal(SIZE).astype(np.float32)
-    plans = [SearchPlan(query, tenant, search_plan, any_of, none_of, limit, min_score) for search_plan in filters]
+    plans = [
+        SearchPlan(query, tenant, each, any_of, none_of, limit, min_score, includes_regions=includes_regions)
+        for each in filters
+    ]
     index.upsert(points)
     for search_plan, found in zip(plans, index.search(plans), strict=True):
         model = expected(points, search_plan)
@@ -205,7 +224,7 @@ def test_conditions_hold_in_python_of_the_points_that_every_engine_finds(
     index: Index, seed: int, filters: Filters, any_of: tuple[Filters, ...], none_of: tuple[Filters, ...]
 ) -> None:
     tenant = f"t{uuid.uuid4().hex}"
-    points = [each for each in catalogue(tenant, seed) if each.payload["n"] == 0]
+    points = [each for each in catalogue(tenant, seed) if each.payload.get("n") == 0]
     stored = {each.id: each for each in sorted(points, key=lambda each: version_of(each.payload))}
     index.upsert(points)
     plan = SearchPlan(np.ones(SIZE, np.float32), tenant, filters, any_of, none_of, limit=100)
@@ -261,7 +280,7 @@ def test_items_are_counted_by_their_values_on_every_engine_as_brute_force_does(
         counts = Counter[object]()
         for each in stored.values():
             facts: dict[str, Any] = dict(each.payload)
-            if each.vector is not None and facts["n"] == 0 and admits(plan, facts):
+            if each.vector is not None and facts.get("n") == 0 and admits(plan, facts):
                 held = facts.get(plan.name, [])
                 counts.update([held] if isinstance(held, str) else held)
         assert found == counts

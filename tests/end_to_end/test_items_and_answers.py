@@ -122,6 +122,30 @@ def test_social_posts_are_found_together_with_the_catalogue(
     assert (hit["source"], hit["tags"]) == ("social", ["green"])
 
 
+def test_a_post_is_found_by_each_thing_in_its_picture(system: System, discs: Path, tmp_path: Path) -> None:
+    draw_scene(discs, tmp_path / "scene.png")
+    attachment = {"type": "Image", "url": "scene.png", "mediaType": "image/png"}
+    note = {"type": "Note", "id": "https://social.example/notes/2", "content": "Two", "attachment": [attachment]}
+    posted = {"type": "Create", "actor": "https://social.example/@bo", "published": "2026-05-02T10:00:00Z"}
+    feed = tmp_path / "posts.jsonl"
+    feed.write_text(json.dumps(posted | {"object": note}) + "\n")
+    tenant = ("--tenant", "street")
+    system.run("ingest", "social", feed, "--image-root", tmp_path, *tenant)
+    search = ("--best-effort", "--intent", "colour", *tenant)
+    system.wait_for(lambda: len(hits(system.search(discs / "red.png", *search))) == 1, "the post to be found")
+    for name, left, right in (("red", 40, 300), ("blue", 380, 600)):
+        [hit] = system.search(discs / f"{name}.png", *search)["hits"]
+        assert (hit["item_id"], hit["image"]) == ("https://social.example/notes/2", 0)
+        assert left / 640 - 0.1 <= hit["box"]["x"] < hit["box"]["x"] + hit["box"]["w"] <= right / 640 + 0.1
+    printed = system.run("search", discs / "red.png", *search, "--sheet", tmp_path / "sheet.png").stdout
+    assert "(in" in printed
+    assert json.loads(system.run("index", "status", "--json").stdout)["regions"] >= 2
+    [red] = system.search(tmp_path / "scene.png", "--best-effort", *tenant)["hits"]
+    assert "box" not in red
+    system.run("delete", "https://social.example/notes/2", *tenant)
+    system.wait_for(lambda: hits(system.search(discs / "red.png", *search)) == [], "the post to be gone")
+
+
 def test_each_thing_in_a_picture_has_an_answer(system: System, shop: Path, discs: Path, tmp_path: Path) -> None:
     index_shop(system, shop, discs)
     draw_scene(discs, tmp_path / "scene.png")

@@ -30,8 +30,8 @@ from infra.cores import available_cores
 from infra.encoder import open_encoder
 from infra.encoder.region_detector import overlaps
 from infra.images.decode import DecodeLimits
+from schemas.items import Objects
 from schemas.ranking import INTENTS
-from schemas.searches import Objects
 from tests.evaluation.composites import Scene, compose, read_grounds, read_table, read_things
 
 BATCH, MIN_OVERLAP, FIRST_HITS = 16, 0.5, 5

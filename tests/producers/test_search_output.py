@@ -35,5 +35,11 @@ def test_each_thing_in_the_picture_is_printed_with_its_place_and_its_hits() -> N
     assert lines[7].startswith("1 hit in 50 ms")
 
 
+def test_a_hit_in_a_part_of_a_picture_names_the_picture_and_the_part() -> None:
+    found = hit("post").model_copy(update={"image": 1, "box": Crop(x=0.5, y=0, w=0.25, h=0.5)})
+    line = printed(SearchResult(request_id="q", status="ok", hits=(found,)))[1]
+    assert "a post (in its picture 2 at 0.50,0.00,0.25,0.50)" in line
+
+
 def test_without_things_nothing_is_said_of_them() -> None:
     assert not any("thing" in line for line in printed(SearchResult(request_id="q", status="ok", hits=(hit("a"),))))

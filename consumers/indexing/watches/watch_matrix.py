@@ -141,6 +141,7 @@ class WatchMatrix:
                 watch.any_of,
                 watch.none_of,
                 extra_conditions=self._policy.visibility_conditions(restricted=watch.restricted),
+                includes_regions=True,
             )
             for query, watch in zip(queries, watches, strict=True)
         ]

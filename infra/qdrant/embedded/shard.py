@@ -12,7 +12,7 @@ from uuid import UUID
 import qdrant_edge as edge
 
 from infra.qdrant import rows
-from infra.qdrant.conditions import live_conditions
+from infra.qdrant.conditions import live_conditions, region_conditions
 from infra.qdrant.contract import (
     MAX_FACET_VALUES,
     VECTOR,
@@ -90,7 +90,7 @@ class Shard:
         return count
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
-        """Return the hits of each plan, best first: live points only, one per item."""
+        """Return the hits of each plan, best first, one per item."""
         return shard_search.search(self._opened(), plans)
 
     def facets(self, plans: Sequence[FacetPlan]) -> list[dict[str, int]]:
@@ -118,7 +118,7 @@ class Shard:
         return rows.payloads_in(self._opened().scroll(request)[0])
 
     def count(self, tenant: str | None = None) -> int:
-        """Return the number of live points, in total or of one tenant."""
+        """Return the number of pictures of live items, in total or of one tenant."""
         return self._opened().count(edge.CountRequest(exact=True, filter=filter_of(live_conditions(tenant))))
 
     def put_note(self, name: str, note: Payload) -> None:
@@ -134,9 +134,17 @@ class Shard:
     def status(self) -> IndexStatus:
         """Return the status of the shard."""
         info, encoder, live = self._opened().info(), shard_files.encoder_of(self._opened()), self.count()
-        unindexed = max(0, live - info.indexed_vectors_count)
-        disk_bytes = bytes_in(self._path)
-        return IndexStatus(encoder.fingerprint, encoder.size, live, unindexed, info.segments_count, disk_bytes)
+        regions = self._opened().count(edge.CountRequest(exact=True, filter=filter_of(region_conditions(None))))
+        unindexed = max(0, live + regions - info.indexed_vectors_count)
+        return IndexStatus(
+            encoder.fingerprint,
+            encoder.size,
+            live,
+            unindexed,
+            info.segments_count,
+            bytes_in(self._path),
+            regions=regions,
+        )
 
     def optimise(self) -> None:
         """Add all points to the graph synchronously; nothing else runs in this process meanwhile."""
@@ -144,7 +152,7 @@ class Shard:
 
     def page(self, after: str | None, limit: int) -> tuple[list[Point], str | None]:
         """Return up to `limit` points by id, including tombstones, and the next `after`."""
-        point_filter = filter_of([rows.PICTURES])
+        point_filter = filter_of([rows.ITEM_POINTS])
         request = edge.ScrollRequest(
             offset=after, limit=limit, filter=point_filter, with_payload=True, with_vector=[VECTOR]
         )

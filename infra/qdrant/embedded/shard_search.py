@@ -13,7 +13,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from infra.qdrant import rows
-from infra.qdrant.conditions import Condition, NotAnyOf, tenant_conditions
+from infra.qdrant.conditions import Condition, NotAnyOf, picture_conditions
 from infra.qdrant.contract import (
     OVERSAMPLING,
     VECTOR,
@@ -25,12 +25,12 @@ from infra.qdrant.contract import (
 )
 from infra.qdrant.embedded.filters import filter_of
 from infra.qdrant.payload_indexes import WORDS
-from schemas.items import MAX_IMAGES
+from infra.qdrant.point_ids import MAX_POINTS
 
 OVERFETCH = 2
-ROUNDS = MAX_IMAGES // OVERFETCH + 1
+ROUNDS = MAX_POINTS // OVERFETCH + 1
 """qdrant-edge has no group-by in Python, so each round fetches OVERFETCH * limit points of items without a hit yet.
-An item has at most MAX_IMAGES points, and the first round may return excluded items only, so ROUNDS always
+An item has at most MAX_POINTS points, and the first round may return excluded items only, so ROUNDS always
 suffice."""
 
 
@@ -66,7 +66,7 @@ class SearchState:
 
 
 def search(shard: edge.EdgeShard, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
-    """Return the hits of each plan, best first: live points only, one per item."""
+    """Return the hits of each plan, best first, one per item."""
     states = [SearchState(plan) for plan in plans]
     for _ in range(ROUNDS):
         open_states = [each for each in states if each.missing and not each.is_exhausted]
@@ -102,7 +102,7 @@ def _query(state: SearchState) -> edge.QueryRequest:
         exact=plan.exact,
         quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
         acorn=edge.AcornSearchParams(enable=True, max_selectivity=acorn_max_selectivity(plan)),
-        idf=edge.IdfParams(filter_of(tenant_conditions(plan.tenant))) if plan.is_by_text else None,
+        idf=edge.IdfParams(filter_of(picture_conditions(plan.tenant))) if plan.is_by_text else None,
     )
     return edge.QueryRequest(
         limit=_limit(plan),

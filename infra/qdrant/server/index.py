@@ -10,7 +10,7 @@ from qdrant_client import QdrantClient, models
 from infra.config.errors import SettingsError
 from infra.config.qdrant import QdrantSettings
 from infra.qdrant import rows
-from infra.qdrant.conditions import live_conditions
+from infra.qdrant.conditions import Condition, live_conditions, region_conditions
 from infra.qdrant.contract import (
     VECTOR,
     FacetPlan,
@@ -109,13 +109,13 @@ class ServerIndex:
     def collect_tombstones(self, before_us: int) -> int:
         """Delete tombstones from before this time; return their number before the deletion."""
         expired = rows.tombstone_conditions(before_us)
-        count = self._request(lambda client, name: client.count(name, filter_of(expired), exact=True)).count
+        count = self._count(expired)
         if count:
             self._write([removal_of(expired)])
         return count
 
     def search(self, plans: Sequence[SearchPlan]) -> list[list[ScoredPoint]]:
-        """Return the hits of each plan, best first: live points only, one per item.
+        """Return the hits of each plan, best first, one per item.
 
         Servers that do not rank by words return the points that have at least one of them, by id.
         """
@@ -158,8 +158,12 @@ class ServerIndex:
         return rows.payloads_in(records)
 
     def count(self, tenant: str | None = None) -> int:
-        """Return the number of live points, in total or of one tenant."""
-        point_filter = filter_of(live_conditions(tenant))
+        """Return the number of pictures of live items, in total or of one tenant."""
+        return self._count(live_conditions(tenant))
+
+    def _count(self, conditions: Sequence[Condition]) -> int:
+        """Return the exact number of points that satisfy all conditions."""
+        point_filter = filter_of(conditions)
         return self._request(lambda client, name: client.count(name, point_filter, exact=True)).count
 
     def put_note(self, name: str, note: Payload) -> None:
@@ -177,18 +181,23 @@ class ServerIndex:
         """Return the status. A server optimises automatically, and counts as optimising while it is not green."""
         info = self._request(lambda client, name: client.get_collection(name))
         encoder = self._request(server_collection.encoder_of)
-        live = self.count()
-        unindexed = max(0, live - (info.indexed_vectors_count or 0))
-        optimising = info.status != models.CollectionStatus.GREEN
-        segments = info.segments_count
-        return IndexStatus(encoder.fingerprint, encoder.size, live, unindexed, segments, optimising=optimising)
+        live, regions = self.count(), self._count(region_conditions(None))
+        return IndexStatus(
+            encoder.fingerprint,
+            encoder.size,
+            live,
+            unindexed=max(0, live + regions - (info.indexed_vectors_count or 0)),
+            segments=info.segments_count,
+            optimising=info.status != models.CollectionStatus.GREEN,
+            regions=regions,
+        )
 
     def optimise(self) -> None:
         """Do nothing: a server optimises automatically in the background."""
 
     def page(self, after: str | None, limit: int) -> tuple[list[Point], str | None]:
         """Return up to `limit` points by id, including tombstones, and the next `after`."""
-        point_filter = filter_of([rows.PICTURES])
+        point_filter = filter_of([rows.ITEM_POINTS])
         records, next_offset = self._request(
             lambda client, name: client.scroll(
                 name, point_filter, limit=limit, offset=after, with_payload=True, with_vectors=[VECTOR]

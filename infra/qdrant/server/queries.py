@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from qdrant_client import QdrantClient, models
 
-from infra.qdrant.conditions import HasWord, tenant_conditions
+from infra.qdrant.conditions import HasWord, picture_conditions
 from infra.qdrant.contract import (
     MAX_FACET_VALUES,
     OVERSAMPLING,
@@ -26,7 +26,7 @@ def search(client: QdrantClient, name: str, plan: SearchPlan) -> list[ScoredPoin
         exact=plan.exact,
         quantization=models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
         acorn=models.AcornSearchParams(enable=True, max_selectivity=acorn_max_selectivity(plan)),
-        idf=models.IdfCorpusParams(corpus=filter_of(tenant_conditions(plan.tenant))) if plan.is_by_text else None,
+        idf=models.IdfCorpusParams(corpus=filter_of(picture_conditions(plan.tenant))) if plan.is_by_text else None,
     )
     answer = client.query_points_groups(
         name,

@@ -13,15 +13,18 @@ from consumers.points.look_payload import KEYPOINTS
 from consumers.scoring.calibrator import Calibrator
 from consumers.scoring.null_embeddings import NullEmbeddings
 from consumers.scoring.verification import MIN_AGREEING, VERIFIED_HITS
+from consumers.searching.geometric_verifier import GeometricVerifier
+from consumers.searching.query_state import QueryState
 from consumers.searching.replies import ReplyPublisher
 from consumers.searching.search_handler import SearchHandler
 from consumers.vision.embedder import ImageEmbedder
-from infra.qdrant.contract import Patch
+from infra.qdrant.contract import Patch, ScoredPoint
 from infra.qdrant.embedded.shard import Shard
-from infra.qdrant.point_ids import calibration_note, point_id
+from infra.qdrant.point_ids import calibration_note, numbered_id, point_id, region_numbers
 from schemas.envelope import Event
 from schemas.items import InlineImage, ItemUpserted
 from schemas.results import SearchResult
+from schemas.searches import SearchRequest
 from tests.consumers.conftest import Outbox, answer_to, look_parts_of
 from tests.consumers.vision.packages import jpeg, package, photo
 
@@ -111,6 +114,17 @@ def test_searches_for_something_else_or_with_weights_of_their_own_are_not_verifi
 def test_an_item_is_verified_by_its_own_keypoints(ask: Ask) -> None:
     hits = ask(item_id="p0", intent="exact", explain=True).hits
     assert any(hit.explained.matches is not None for hit in hits if hit.explained)
+
+
+def test_a_hit_in_a_region_is_verified_by_the_keypoints_of_its_picture(ask: Ask, shard: Shard) -> None:
+    del ask
+    request = SearchRequest(request_id="q", item_id="p0")
+    place: dict[str, object] = {"tenant": "default", "item_id": "p0"}
+    picture = ScoredPoint(point_id("default", "p0", 0), 0.9, {**place, "n": 0})
+    region = ScoredPoint(numbered_id("default", "p0", region_numbers(0)[0]), 0.8, {**place, "region_of": 0})
+    agreements = GeometricVerifier(shard).verify(QueryState(Event(request), request), [region, picture])
+    assert len(agreements[region.id]) >= MIN_AGREEING
+    assert agreements[region.id].tolist() == agreements[picture.id].tolist()
 
 
 def test_a_point_with_broken_keypoints_is_not_verified_and_affects_no_other(ask: Ask, shard: Shard) -> None:

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from consumers.vision.regions import MAX_REGIONS, MIN_OBJECTNESS, MIN_SIDE, Region, choose_regions, cut_out
+from consumers.vision.regions import MIN_OBJECTNESS, MIN_SIDE, Region, choose_regions, cut_out
 from infra.array_types import Box
+from schemas.items import MAX_REGIONS
 
 SIZE = (400, 300)
 LEFT: Box = (10, 20, 110, 220)

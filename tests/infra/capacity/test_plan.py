@@ -13,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.capacity.constants import MeasuredConstants, read_measured
-from infra.capacity.plan import NODE_GB, NODE_POINTS, USED, CapacityPlan, CapacityTarget, make_plan
+from infra.capacity.plan import (
+    NODE_GB,
+    NODE_POINTS,
+    REGION_PAYLOAD_BYTES,
+    USED,
+    CapacityPlan,
+    CapacityTarget,
+    indexing_factor,
+    make_plan,
+    payload_bytes,
+)
 from infra.config.errors import BadInput
 from tests.end_to_end import forked_cli
 
@@ -25,6 +35,7 @@ LOADS = st.builds(
     searches=st.floats(0.01, 1e5),
     changes=st.floats(0.01, 1e5),
     pictures=st.floats(1, 8),
+    regions=st.floats(0, 10),
     replicas=st.integers(1, 4),
 )
 
@@ -147,3 +158,31 @@ def test_what_is_no_number_is_named(words: tuple[str, str], named: str) -> None:
     done = lookstream(*words)
     assert done.returncode == 2
     assert named in done.stderr
+
+
+# --- regions ---
+
+POSTS = CapacityTarget(items=1e8, searches=100, changes=40, pictures=2)
+
+
+def test_without_regions_nothing_changes() -> None:
+    assert indexing_factor(2, 0) == 1
+    assert payload_bytes(2, 0, 11_200) == 11_200
+    assert make_plan(replace(POSTS, regions=0.0), MeasuredConstants()) == make_plan(POSTS, MeasuredConstants())
+
+
+def test_regions_are_points_with_small_payloads() -> None:
+    plain, regions = (
+        make_plan(POSTS, MeasuredConstants()),
+        make_plan(replace(POSTS, regions=2.0), MeasuredConstants()),
+    )
+    assert regions.points == 2 * plain.points
+    assert regions.memory_gb > 1.9 * plain.memory_gb
+    assert plain.disk_gb < regions.disk_gb < 1.5 * plain.disk_gb
+    assert regions.index_workers > plain.index_workers
+    assert payload_bytes(1, 1, 11_200) == pytest.approx((11_200 + REGION_PAYLOAD_BYTES) / 2)
+
+
+@given(st.floats(1, 8), st.floats(0, 40), st.floats(0.1, 10))
+def test_more_regions_never_take_less_time(pictures: float, regions: float, more: float) -> None:
+    assert indexing_factor(pictures, regions + more) > indexing_factor(pictures, regions) >= 1

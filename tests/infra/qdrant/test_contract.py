@@ -1,5 +1,6 @@
 """A plan's filters become conditions, and points become rows, the same for both engines."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -21,7 +22,7 @@ from infra.qdrant.payload_indexes import FIELDS, WORDS
 from infra.qdrant.rows import group_ids_by_version, patch_conditions, rows_by_version, tombstone_conditions
 from schemas.filters import Filters
 
-ALWAYS: list[Condition] = [AnyOf("tenant", ("acme",))]
+ALWAYS: list[Condition] = [AnyOf("tenant", ("acme",)), NotAnyOf("state", ("region",))]
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 NOON_US = 1_714_564_800_000_000
 
@@ -32,6 +33,10 @@ def plan(filters: Filters) -> SearchPlan:
 
 def test_a_plan_without_filters_still_asks_for_its_tenant() -> None:
     assert conditions(plan(Filters())) == ALWAYS
+
+
+def test_a_plan_that_includes_regions_has_no_further_condition() -> None:
+    assert conditions(replace(plan(Filters()), includes_regions=True)) == [AnyOf("tenant", ("acme",))]
 
 
 def test_a_count_asks_for_live_points_alone() -> None:
@@ -97,10 +102,10 @@ def test_of_equal_versions_in_one_batch_the_first_stays() -> None:
     assert row.payload["title"] == "first"
 
 
-def test_a_patch_is_for_live_points_whose_version_is_older() -> None:
+def test_a_patch_is_for_points_of_live_items_whose_version_is_older() -> None:
     assert patch_conditions(Patch("a", {"version": 3, "price": 1.0})) == [
         Below("version", 3),
-        AnyOf("state", ("live",)),
+        AnyOf("state", ("live", "region")),
     ]
 
 
