@@ -34,8 +34,11 @@ MAX_UNINDEXED_POINTS = 20_000
 REGION_PAYLOAD_BYTES = 2_000
 """Payload of a region on disk: the facts of its item, its colours and its box. Thumbnail and keypoints are those of
 its picture. In memory a region takes as much as a picture."""
-DETECTION_SHARE, REGION_SHARE = 0.15, 0.35
-"""Time to look for the things in a picture, and for each thing, as shares of the time for the picture itself."""
+DETECTION_SHARE, REGION_SHARE = 0.2, 0.5
+"""Time to look for the things in a picture, and for each thing, as shares of the time to decode and embed it.
+
+Measured on 9 pictures of three things each (68 ms of one core without, 195 ms with them) and on 16 photos in which
+none was found (85 ms, 102 ms); encoder `best`."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def optimise(options: OptimiseOptions) -> None:
             while options.wait and ((current := index.status()).wanted or current.optimising):
                 time.sleep(POLL_SECONDS)
         current = index.status()
-    typer.echo(f"{current.live} points, {current.unindexed} outside the graph")
+    typer.echo(f"{current.live + current.regions} points, {current.unindexed} outside the graph")
 
 
 @index.command("export")

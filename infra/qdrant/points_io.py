@@ -22,7 +22,7 @@ def write_points(index: Index, path: Path, console: Console) -> int:
     try:
         with draft.open("w") as file:
             file.write(json.dumps({"fingerprint": status.fingerprint, "size": status.size}) + "\n")
-            for point in track(iterate_points(index), "exporting", status.live, console=console):
+            for point in track(iterate_points(index), "exporting", status.live + status.regions, console=console):
                 file.write(json.dumps(_line(point)) + "\n")
                 count += 1
         draft.rename(path)
@@ -41,7 +41,8 @@ def copy_points(source: Index, target: Index, console: Console) -> int:
     """
     status, count = source.status(), 0
     target.open(status.fingerprint, status.size)
-    points = iter(track(iterate_points(source), "copying", status.live, console=console))
+    size = status.live + status.regions
+    points = iter(track(iterate_points(source), "copying", size, console=console))
     while page := list(islice(points, PAGE)):
         target.upsert(page)
         count += len(page)

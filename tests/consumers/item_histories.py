@@ -99,7 +99,7 @@ def event_of(step: Step) -> Event:
         return patch(item, revision, **rows[pick % len(rows)])
     red, blue = stored_file(b"red", with_checksum=pick % 2 == 0), b"blue"
     slow = stored_file(SLOW + f"{item}-{revision}".encode(), with_checksum=False)
-    objects: Objects | None = (None, "auto", "none", "all")[pick // 6]
+    objects: Objects | None = (None, "auto", "none", "all")[pick // 6 % 4]
     several: list[list[bytes | FileImage]] = [[red], [blue, red], [red, blue, b"green"], [red, BAD], [BAD], [slow]]
     return upsert(item, revision, *several[pick % len(several)], **price, **title, **category, objects=objects)
 

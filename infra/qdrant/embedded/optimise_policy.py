@@ -44,7 +44,9 @@ class OptimisePolicy:
             return False
         idle = now - self.changed_at >= IDLE_SECONDS
         minimum = _engine_minimum(status.size)
-        return status.unindexed >= (minimum if idle else max(minimum, _busy_threshold(status.live)))
+        return status.unindexed >= (
+            minimum if idle else max(minimum, _busy_threshold(status.live + status.regions))
+        )
 
     def record_failure(self, now: float) -> None:
         """Record a failed attempt; the next one is delayed."""
@@ -55,8 +57,8 @@ class OptimisePolicy:
         self.futile_unindexed = self.latest.unindexed if self.latest else -1
 
 
-def _busy_threshold(live: int) -> int:
-    return min(MAX_UNINDEXED, max(MIN_UNINDEXED, round(live * MAX_UNINDEXED_SHARE)))
+def _busy_threshold(points: int) -> int:
+    return min(MAX_UNINDEXED, max(MIN_UNINDEXED, round(points * MAX_UNINDEXED_SHARE)))
 
 
 def _engine_minimum(size: int) -> int:

@@ -5,7 +5,7 @@ import pytest
 
 from consumers.embedding.region_policy import RegionPolicy, drop_whole_regions, region_policy
 from consumers.vision.look import Look, RegionLook
-from infra.config.settings import ObjectsSettings, Settings
+from infra.config.settings import ObjectsSettings, Settings, read_settings
 from schemas.items import InlineImage, ItemUpserted
 from schemas.searches import Crop
 
@@ -31,6 +31,14 @@ def test_the_event_decides_before_the_tenant_and_the_tenant_before_the_source(
 ) -> None:
     settings = Settings(objects=ObjectsSettings(tenants={"shop": "all", "quiet": "none"}))
     assert region_policy(settings).objects(item(**fields)) == objects
+
+
+def test_the_settings_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOKSTREAM_OBJECTS_TENANTS", '{"shop": "auto"}')
+    monkeypatch.setenv("LOOKSTREAM_OBJECTS_SOCIAL", "none")
+    policy = region_policy(read_settings())
+    assert policy.objects(item(tenant="shop")) == "auto"
+    assert policy.objects(item(source="social")) == "none"
 
 
 def test_a_method_names_the_things_and_the_detector() -> None:

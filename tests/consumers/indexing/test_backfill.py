@@ -230,3 +230,13 @@ def test_a_fill_that_is_killed_in_a_later_pass_still_finds_what_is_missing(both:
         both.refill().step()
     assert both.fill().done
     assert held(both.new.index, ["late"]) == held(both.old.index, ["late"])
+
+
+def test_things_in_pictures_are_found_again_as_the_event_asked_for_them(both: TwoIndexes) -> None:
+    both.old.handle(upsert("a", 1, stored_file(b"green", with_checksum=False), objects="all"))
+    assert both.fill().filled == 1
+    assert held(both.new.index, ["a"]) == held(both.old.index, ["a"])
+    assert both.new.index.status().regions == 3
+    both.old.handle(delete("a", 2))
+    both.new.handle(delete("a", 2))
+    assert both.new.index.status().regions == 0

@@ -191,3 +191,13 @@ def test_pictures_in_files_are_not_fetched_again_for_their_things(harness: Index
     harness.handle(newer)
     assert harness.hash_pictures.fetched == [GREEN]
     assert held(shard, ["a"]) == expected([newer])
+
+
+def test_a_thing_is_no_duplicate_of_a_main_picture(harness: IndexerHarness) -> None:
+    [thing, *_] = things_in(GREEN, "all")
+    harness.job.handle([upsert("a", 1, GREEN, objects="all")])
+    harness.outcomes()
+    harness.job.handle([upsert("b", 1, thing)])
+    [outcome] = harness.outcomes()
+    assert isinstance(outcome, ItemIndexed)
+    assert outcome.duplicate is None or outcome.duplicate.score < 1

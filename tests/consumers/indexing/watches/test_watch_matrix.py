@@ -35,7 +35,7 @@ from schemas.topics import SEARCH_MATCHES
 from schemas.watches import Watch, WatchMatched
 from tests.consumers.indexer_harness import ENCODER, HashPictures, IndexerHarness, flaky, open_shard
 from tests.consumers.indexing.test_duplicates import PosedPictures, look_at_angle
-from tests.consumers.item_histories import SIZE, vector_of
+from tests.consumers.item_histories import SIZE, things_in, vector_of
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PARTS = LookParts(4, 2)
@@ -304,3 +304,13 @@ def test_matches_go_to_their_topic_by_the_key_of_the_search(shard: Shard, watchl
     assert shard.payloads([point_id("t", "a", 0)], ["told"])[point_id("t", "a", 0)]["told"] == [
         watch("all").fingerprint
     ]
+
+
+def test_a_thing_in_a_picture_matches_with_its_box(shard: Shard, watchlist: WatchMatrix) -> None:
+    harness = open_watched_indexer(shard, watchlist, HashPictures())
+    [thing] = things_in(b"green 0", "all")
+    look = QueryLook(vector=vector_of(thing).astype("<f4").tobytes(), studio=False)
+    put(watchlist, watch("a", look=look, weights=Weights(object=1, style=1, colour=1)))
+    [(_, match)] = index(harness, "i", "green", objects="all")
+    assert (match.hit.item_id, match.hit.image) == ("i", 0)
+    assert match.hit.box is not None
