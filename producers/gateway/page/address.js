@@ -2,7 +2,7 @@
 
 /** The state of a search before any input. */
 export const EMPTY_SEARCH = Object.freeze({
-  tenant: "default", picture: null, item: null, text: null, ignored: [], unlike: [], crop: null, intent: "similar", weights: null,
+  tenant: "default", picture: null, item: null, text: null, ignored: [], unlike: [], crop: null, region: null, intent: "similar", weights: null,
   filters: {}, strict: true, narrow: false,
 });
 /** Filters with several values, and their names in the address. */
@@ -21,6 +21,7 @@ export function readAddress(address) {
     ignored: query.getAll("without"),
     unlike: query.getAll("unlike"),
     crop: readNumbers(["x", "y", "w", "h"], query.get("crop")),
+    region: readRegion(query.get("thing")),
     intent: query.get("intent") || EMPTY_SEARCH.intent,
     weights: readNumbers(PARTS, query.get("weights")),
     filters: readFilters(query),
@@ -40,6 +41,7 @@ export function writeAddress(search) {
   search.ignored.forEach((word) => put("without", word));
   search.unlike.forEach((id) => put("unlike", id));
   if (search.crop) put("crop", Object.values(search.crop).map(round).join());
+  if (search.region !== null) put("thing", search.region + 1);
   if (search.weights) put("weights", PARTS.map((part) => round(search.weights[part])).join());
   else if (search.intent !== EMPTY_SEARCH.intent) put("intent", search.intent);
   for (const [field, name] of Object.entries(LISTS)) search.filters[field]?.forEach((value) => put(name, value));
@@ -55,7 +57,13 @@ export const hasLook = (search) => search.picture !== null || search.item !== nu
 /** Whether the search has anything to search by. */
 export const isSearch = (search) => hasLook(search) || search.text !== null;
 
+/** Whether two searches send the same request: they differ at most in the region that is shown. */
+export const isSameRequest = (one, other) => writeAddress({ ...one, region: null }) === writeAddress({ ...other, region: null });
+
 const round = (number) => +number.toFixed(3);
+
+/** The number of a region, from 0; in the address they count from 1, as on the picture. */
+const readRegion = (text) => (/^[1-9]$/.test(text ?? "") ? Number(text) - 1 : null);
 
 function readNumbers(names, text) {
   const numbers = text?.split(",").map(Number) ?? [];
