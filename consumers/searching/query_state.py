@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from consumers.scoring.category_vote import CategoryVote
+from consumers.scoring.category_vote import VOTE_WEIGHTS, VOTER_COUNT, CategoryVote
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.scoring.verification import NO_VERIFICATION, Verification
 from consumers.searching.query_understanding import NO_INTENT, InferredIntent
@@ -14,6 +14,7 @@ from consumers.vision.embedder import Look, RegionLook
 from consumers.vision.keypoints import Keypoints
 from infra.array_types import Floats
 from infra.qdrant.conditions import Condition
+from infra.qdrant.contract import Payload, ScoredPoint
 from schemas.envelope import Event
 from schemas.failures import Failure
 from schemas.ranking import Intent, Weights
@@ -56,6 +57,10 @@ class QueryState:
     """Whether the collection verifies hits."""
     words: ParsedText = NO_WORDS
     """What the text of the request means."""
+    item: Payload = field(default_factory=dict)
+    """Facts of the indexed item that it searches by, if its words or variations need them."""
+    neighbours: tuple[Payload, ...] = ()
+    """Facts of the items that are nearest to its item, if it asks for variations."""
     failure: Failure | None = None
     regions: tuple["RegionSearch", ...] = ()
     """Searches by the things in the picture, if they are requested."""
@@ -115,6 +120,13 @@ class QueryState:
         return self.request.weights is None and self.request.intent in KINDS
 
     @property
+    def hits_can_vote(self) -> bool:
+        """Whether the hits are the nearest of all items, so that those with a given category can vote."""
+        request = self.request
+        plain = request.is_unfiltered and request.collapse == "item" and not self.word_conditions
+        return plain and request.top_k + request.offset >= VOTER_COUNT and self.weights == VOTE_WEIGHTS
+
+    @property
     def _follows_collection(self) -> bool:
         """Whether the search compares kinds of things as the collection has learnt to."""
         return self.request.metric == "collection" and self.compares_kinds
@@ -160,6 +172,14 @@ class QueryState:
     def set_words(self, words: ParsedText) -> None:
         """Set what the text of the request means."""
         self.words = words
+
+    def set_item(self, item: Payload) -> None:
+        """Set the facts of the indexed item."""
+        self.item = item
+
+    def set_neighbours(self, points: Sequence[ScoredPoint]) -> None:
+        """Set the items that are nearest to its item."""
+        self.neighbours = tuple(point.payload for point in points)
 
     def set_vote(self, vote: CategoryVote, coverage: float | None) -> None:
         """Set the vote on the category of the query, and the coverage."""

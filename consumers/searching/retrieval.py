@@ -1,7 +1,7 @@
 """Retrieval: find, filter, rank and explain the hits of searches whose looks are known."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 
@@ -27,6 +27,9 @@ from schemas.results import Explained, Hit
 
 PREFERENCE_KEYS = ("attribute_values", "shades", WORDS)
 """The payload keys that only preferences of words compare."""
+NEIGHBOUR_COUNT = 100
+NEIGHBOUR_KEYS = ("category", "brand", "tags", "attribute_values", "colours", "shades", WORDS, "price", "currency")
+"""Neighbours of an item whose facts are compared with its own, and these facts."""
 SMALL_PART_HNSW_EF, HNSW_EF = 512, 128
 """hnsw_ef: when most of the weight is on a small part of the look, the graph search needs more (DECISIONS.md)."""
 
@@ -79,11 +82,16 @@ class Retriever:
         """
         if not searches:
             return []
-        vote_at = [at for at, s in enumerate(searches) if s.vote is None and not _hits_can_vote(s)]
+        vote_at = [at for at, s in enumerate(searches) if s.vote is None and not s.hits_can_vote]
+        varied_at = [at for at, s in enumerate(searches) if s.request.variations]
         plans = [self._plan(s) for s in searches] + [self._vote_plan(searches[at]) for at in vote_at]
+        plans += [replace(plans[at], included_keys=NEIGHBOUR_KEYS) for at in varied_at]
         groupings = [candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_at]
-        results = gather(self._index, plans, groupings)
-        separate = dict(zip(vote_at, results[len(searches) :], strict=True))
+        results = gather(self._index, plans, groupings + [Grouping(NEIGHBOUR_COUNT) for _ in varied_at])
+        extra = iter(results[len(searches) :])
+        separate = {at: next(extra) for at in vote_at}
+        for at in varied_at:
+            searches[at].set_neighbours(next(extra))
         voters = [
             (s, separate.get(at, points))
             for at, (s, points) in enumerate(zip(searches, results[: len(searches)], strict=True))
@@ -238,10 +246,3 @@ class Retriever:
             ),
             hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
         )
-
-
-def _hits_can_vote(search: QueryState) -> bool:
-    """Return whether the hits are the nearest of all items, so that those with a given category can vote."""
-    request = search.request
-    plain = request.is_unfiltered and request.collapse == "item" and not search.word_conditions
-    return plain and request.top_k + request.offset >= VOTER_COUNT and search.weights == VOTE_WEIGHTS

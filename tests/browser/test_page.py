@@ -1,5 +1,6 @@
 """The page: searches of a visitor, screenshots, and accessibility."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -247,7 +248,7 @@ def test_words_alone_find_items_and_each_can_be_undone_by_the_keyboard(page: Pag
     assert item_ids(page)
     expect(page.locator(".query")).to_be_hidden()
     chips = ["blue: colour \u00d7", "mug: category \u00d7", "xyzzy: not understood"]
-    expect(page.locator("#words li")).to_have_text(chips)
+    expect(page.locator("#words li > :first-child")).to_have_text(chips)
     before = set(item_ids(page))
     page.get_by_role("button", name="Leave this word out: blue").focus()
     page.keyboard.press("Enter")
@@ -261,11 +262,62 @@ def test_words_alone_find_items_and_each_can_be_undone_by_the_keyboard(page: Pag
     expect(page.locator("#nothing")).to_contain_text("no word of the text is known here")
 
 
+def test_a_word_can_be_read_as_a_plain_word_and_as_a_fact_again(page: Page, site: Site) -> None:
+    words(page, "blue mug")
+    by_colour = item_ids(page)
+    plain = page.get_by_role("button", name="Read as a plain word: blue")
+    plain.click()
+    page.wait_for_url("**plain=blue**")
+    wait_for_answer(page)
+    expect(page.locator("#words li > :first-child").first).to_have_text("blue: in the text \u00d7")
+    expect(plain).to_have_attribute("aria-pressed", "true")
+    expected = site.system.search("--text", "blue mug", "--plain-word", "blue", "--top-k", "24")
+    assert item_ids(page) == [hit["item_id"] for hit in expected["hits"]] != []
+    plain.click()
+    page.wait_for_url(lambda address: "plain" not in address)
+    wait_for_answer(page)
+    assert item_ids(page) == by_colour
+
+
+def variation(page: Page, text: str) -> Locator:
+    """The chip of a variation."""
+    return page.get_by_role("button", name=re.compile(f"More like this, but {text}: "))
+
+
+def test_a_hit_is_varied_by_what_differs_in_its_neighbours(page: Page, site: Site) -> None:
+    choose(page, site.photo(11))
+    show_nearest(page)
+    item = next(id for id in item_ids(page) if id.startswith("p"))
+    page.locator(f'[data-item="{item}"] .face').click()
+    page.wait_for_url(f"**item={item}**")
+    wait_for_answer(page)
+    expected = site.system.search(f"item:{item}", "--variations", "--top-k", "24")
+    texts = [each["text"] for each in expected["variations"]]
+    counts = [str(each["count"]) for each in expected["variations"]]
+    expect(page.locator("#variations li")).to_have_text([f"{t}{c}" for t, c in zip(texts, counts, strict=True)])
+    colour = next(each for each in expected["variations"] if each["kind"] == "colour")
+    variation(page, colour["text"]).click()
+    wait_for_answer(page)
+    expect(page.locator("#words li > :first-child")).to_have_text([f"{colour['value']}: colour \u00d7"])
+    changed = site.system.search(f"item:{item}", "--text", colour["text"], "--top-k", "24")
+    assert item_ids(page) == [hit["item_id"] for hit in changed["hits"]] != []
+    expect(page.locator("#variations [data-kind=colour]")).to_have_count(0)
+    variation(page, "more expensive").click()
+    wait_for_answer(page)
+    assert search_in_address(page).endswith(f"&q={colour['text']},+more+expensive")
+    assert 0 < len(item_ids(page)) <= len(changed["hits"])
+    page.get_by_role("button", name=re.compile("Leave this word out: more expensive")).click()
+    wait_for_answer(page)
+    assert item_ids(page) == [hit["item_id"] for hit in changed["hits"]]
+    choose(page, site.photo(3))
+    expect(page.locator("#variations-line")).to_be_hidden()
+
+
 def test_words_stand_beside_a_picture(page: Page, site: Site) -> None:
     choose(page, site.photo(4))
     words(page, "red")
     expect(page.locator(".query")).to_be_visible()
-    expect(page.locator("#words li")).to_have_text(["red: colour \u00d7"])
+    expect(page.locator("#words li > :first-child")).to_have_text(["red: colour \u00d7"])
     red = site.system.search(site.photo(4), "--text", "red", "--top-k", "24")
     assert item_ids(page) == [hit["item_id"] for hit in red["hits"]] != []
 
@@ -403,7 +455,7 @@ def start(page: Page, _site: Site) -> None:
 
 def hits(page: Page, site: Site) -> None:
     """A search with hits, one of them explained, and its filters open."""
-    choose(page, site.photo(2))
+    choose(page, site.photo(1))
     show_nearest(page)
     for details in page.locator(".side details").all():
         details.evaluate("details => { details.open = true; }")
@@ -417,6 +469,15 @@ def things(page: Page, site: Site) -> None:
     thing(page, 2).click()
     expect(page.locator("#summary")).to_contain_text("for thing 2 of 3")
     page.keyboard.press("ArrowRight")
+
+
+def varied(page: Page, site: Site) -> None:
+    """An item of the index with its variations, one of them in effect."""
+    page.goto(f"/?item={site.catalogue.products[11].id}")
+    wait_for_answer(page)
+    page.locator("#variations [data-kind=colour]").first.click()
+    wait_for_answer(page)
+    expect(page.locator("#query-picture")).to_have_js_property("complete", True)
 
 
 def crop(page: Page, site: Site) -> None:
@@ -450,7 +511,7 @@ def adding(page: Page, site: Site) -> None:
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
 @pytest.mark.parametrize(
-    "step", [start, hits, things, crop, nothing, by_words, adding], ids=lambda step: step.__name__
+    "step", [start, hits, things, varied, crop, nothing, by_words, adding], ids=lambda step: step.__name__
 )
 def test_the_page_is_accessible_and_looks_as_before(
     browser: Browser, site: Site, screenshots: Path | None, step: Step, phone: bool

@@ -2,7 +2,7 @@
 
 /** The state of a search before any input. */
 export const EMPTY_SEARCH = Object.freeze({
-  tenant: "default", picture: null, item: null, text: null, ignored: [], unlike: [], crop: null, region: null, intent: "similar", weights: null,
+  tenant: "default", picture: null, item: null, text: null, ignored: [], plain: [], unlike: [], crop: null, region: null, intent: "similar", weights: null,
   filters: {}, strict: true, narrow: false,
 });
 /** Filters with several values, and their names in the address. */
@@ -19,6 +19,7 @@ export function readAddress(address) {
     item: query.get("item"),
     text: query.get("q") || null,
     ignored: query.getAll("without"),
+    plain: query.getAll("plain"),
     unlike: query.getAll("unlike"),
     crop: readNumbers(["x", "y", "w", "h"], query.get("crop")),
     region: readRegion(query.get("thing")),
@@ -39,6 +40,7 @@ export function writeAddress(search) {
   put("item", search.item);
   put("q", search.text);
   search.ignored.forEach((word) => put("without", word));
+  search.plain.forEach((word) => put("plain", word));
   search.unlike.forEach((id) => put("unlike", id));
   if (search.crop) put("crop", Object.values(search.crop).map(round).join());
   if (search.region !== null) put("thing", search.region + 1);

@@ -12,6 +12,7 @@ import { showUnderstanding } from "./query_understanding.js";
 import { RegionControls, regionName } from "./regions.js";
 import { SearchSession } from "./search_session.js";
 import { startStatusStrip } from "./status_strip.js";
+import { showVariations } from "./variations.js";
 import { WeightControls } from "./weights.js";
 import { WordControls } from "./words.js";
 
@@ -56,6 +57,7 @@ async function show(next) {
   busy(isSearch(next));
   words.show(next);
   regions.show([], null);
+  showVariations({}, null);
   if (!isSearch(next)) return showExamples();
   find("strict").checked = next.strict;
   find("narrow").checked = next.narrow;
@@ -96,6 +98,7 @@ function showResult() {
   hits.show(part.hits);
   regions.show(result.regions, region === null ? null : search.region);
   words.explain(result);
+  showVariations(result, search.text, (text) => change({ text }));
   showUnderstanding(part, search.filters, (field, value) => filters.onChange(toggle(search.filters, field, value)));
   weights.show(search.weights ? null : search.intent, result.weights ?? null);
   filters.show(search.filters, part.added);

@@ -87,10 +87,11 @@ function searchRequest(search, offset) {
   return {
     ...source,
     ...ranking,
-    ...(search.text ? { text: search.text, ignore_words: search.ignored } : {}),
+    ...(search.text ? { text: search.text, ignore_words: search.ignored, plain_words: search.plain } : {}),
     tenant: search.tenant,
     unlike: hasLook(search) ? search.unlike : [],
     ...(search.crop && search.picture ? { crop: search.crop } : {}),
+    variations: search.item !== null && offset === 0,
     objects: search.picture && !search.crop && offset === 0 ? "auto" : "none",
     filters: search.filters,
     strict: search.strict,
