@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -108,12 +109,17 @@ def _pictures(catalogue: Catalogue) -> dict[str, Path]:
 
 def _rows(pictures: Mapping[str, Path], caption: str, answer: PhotoAnswer) -> list[SheetRow]:
     """The row of a search, and one for each thing in its photo."""
-    parts = [(caption, answer.result.hits, None)]
-    parts += [(f"{caption}: thing {n}", each.hits, each.box) for n, each in enumerate(answer.result.regions, 1)]
-    return [
-        SheetRow(caption, answer.picture, [_with_picture(pictures, hit) for hit in hits], box)
-        for caption, hits, box in parts
+    row = SheetRow(caption, answer.picture, [_with_picture(pictures, hit) for hit in answer.result.hits])
+    things = [
+        replace(
+            row,
+            caption=f"{caption}: thing {number}",
+            hits=[_with_picture(pictures, hit) for hit in region.hits],
+            crop=region.box,
+        )
+        for number, region in enumerate(answer.result.regions, 1)
     ]
+    return [row, *things]
 
 
 def _with_picture(pictures: Mapping[str, Path], hit: Hit) -> Hit:

@@ -12,7 +12,7 @@ from consumers.searching.words.lexicon import Lexicon
 from consumers.searching.words.meanings import Meaning
 from consumers.searching.words.vocabulary import Vocabulary
 from consumers.searching.words.word_parser import WordParser
-from infra.qdrant.condition_eval import holds
+from infra.qdrant.condition_eval import compile_condition
 from infra.qdrant.payload_indexes import WORDS
 from schemas.filters import ColourName
 from schemas.words import LONGEST_TEXT, Variation, VariationKind
@@ -61,9 +61,12 @@ class VariationFinder:
     def _variation(self, kind: VariationKind, phrase: str) -> Variation | None:
         text = ", ".join(filter(None, (self.search.request.text, phrase)))
         meaning = self._read(kind, phrase)
-        if meaning is None or len(text) > LONGEST_TEXT or holds(meaning.condition, self.search.item):
+        if meaning is None or len(text) > LONGEST_TEXT:
             return None
-        count = sum(holds(meaning.condition, neighbour) for neighbour in self.search.neighbours)
+        has_fact = compile_condition(meaning.condition)
+        if has_fact(self.search.item):
+            return None
+        count = sum(map(has_fact, self.search.neighbours))
         value = meaning.understood.values[0] if kind == "price" else phrase.removeprefix(NEGATION)
         negated = meaning.understood.negated
         return Variation(kind=kind, value=value, negated=negated, text=text, count=count) if count else None
