@@ -184,6 +184,7 @@ def _request(options: SearchOptions) -> "SearchRequest":
         text=options.text,
         ignore_words=tuple(options.ignore_word or []),
         plain_words=tuple(options.plain_word or []),
+        variations=options.variations,
         unlike=tuple(options.unlike or []),
         tenant=options.tenant,
         crop=None if options.crop is None else parse_crop(options.crop),

@@ -42,6 +42,13 @@ class SearchOptions:
             show_default=False,
         ),
     ] = None
+    variations: Annotated[
+        bool,
+        typer.Option(
+            "--variations",
+            help="List by what similar items differ from item:ID: colours, prices, patterns and more.",
+        ),
+    ] = False
     crop: Annotated[
         str | None,
         typer.Option(

@@ -22,7 +22,7 @@ from schemas.failures import Rejected
 from schemas.items import ImageRef, InlineImage, S3Image, UrlImage
 from schemas.results import LOW_COVERAGE, Hit, Likely, SearchResult, SearchTimes
 from schemas.searches import Crop, SearchRequest
-from schemas.words import UnderstoodWord
+from schemas.words import UnderstoodWord, Variation
 
 ITEM = "item:"
 PARTS = ("object", "style", "colour", "boost", "points")
@@ -107,7 +107,7 @@ def show(result: SearchResult, seconds: float, console: Console) -> None:
     """Print the result: a table of hits, added or relaxed filters, an error message if any, and the times."""
     if result.hits:
         console.print(_table(result.hits))
-    for line in describe_words(result.understood):
+    for line in (*describe_words(result.understood), *_describe_variations(result.variations)):
         console.print(printable(line), markup=False, soft_wrap=True)
     if result.categories:
         console.print(printable(f"looks like {_category_list(result.categories)}"), markup=False, soft_wrap=True)
@@ -154,6 +154,15 @@ def _describe_word(word: UnderstoodWord) -> str:
     corrected = f", read as {word.corrected}" if word.corrected else ""
     reading = f"{word.kind} {value}".rstrip()
     return f"{'not ' if word.negated else ''}{word.text} ({reading}{corrected})"
+
+
+def _describe_variations(variations: Sequence[Variation]) -> list[str]:
+    """Return a line for each kind: the texts for --text, and the number of items that each finds."""
+    kinds = {each.kind: [one for one in variations if one.kind == each.kind] for each in variations}
+    return [
+        f"more like this, by {kind}: {', '.join(f'{each.text!r} ({each.count})' for each in found)}"
+        for kind, found in kinds.items()
+    ]
 
 
 def show_counts(result: FacetsResult) -> None:

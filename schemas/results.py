@@ -14,7 +14,7 @@ from schemas.model import Model
 from schemas.moments import Moment
 from schemas.ranking import Weights
 from schemas.searches import Crop, RequestId
-from schemas.words import MOST_WORDS, UnderstoodWord
+from schemas.words import MOST_WORDS, UnderstoodWord, Variation
 
 LOW_COVERAGE = 0.35
 """Coverage below which a result is flagged. Of photos whose kind was removed from the index, .84 (groceries) and
@@ -211,6 +211,12 @@ class SearchResult(Model):
     )
     understood: tuple[UnderstoodWord, ...] = Field(
         (), max_length=MOST_WORDS, description="How each word of `text` was understood, in their order"
+    )
+    variations: tuple[Variation, ...] = Field(
+        (),
+        max_length=20,
+        description="How neighbours of the item differ from it, if requested: colours, prices, patterns, "
+        "categories and brands; of each kind the most frequent first",
     )
     added: Filters | None = Field(None, description="Filters that query understanding added")
     relaxed: Filters | None = Field(

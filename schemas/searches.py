@@ -146,6 +146,11 @@ class SearchRequest(LenientModel):
     look: bool = Field(
         default=False, description="Whether the result includes the embedding of the query, for a standing search"
     )
+    variations: bool = Field(
+        default=False,
+        description="Whether the result has `variations`: the facts by which neighbours of `item_id` differ from "
+        "it",
+    )
     thumbnails: bool = Field(default=False, description="Whether hits include a small JPEG of the matched picture")
     deadline_ms: int = Field(
         5_000,
@@ -170,6 +175,8 @@ class SearchRequest(LenientModel):
             raise ValueError("`more_images` needs `image`: put the first picture there")
         if self.objects != "none" and (self.image is None or self.crop is not None):
             raise ValueError("`objects` needs `image`, without `crop`: a crop is already a part to search by")
+        if self.variations and self.item_id is None:
+            raise ValueError("`variations` needs `item_id`, the item to vary: index a picture first to vary it")
         if both := {*self.like, self.item_id} & set(self.unlike):
             raise ValueError(f"an item of `unlike` cannot be in `like` or `item_id`: {', '.join(map(str, both))}")
         return self

@@ -12,6 +12,7 @@ MOST_WORDS = 60
 WordKind = Literal[
     "category", "colour", "brand", "creator", "tag", "attribute", "pattern", "price", "word", "meaning", "unknown"
 ]
+VariationKind = Literal["colour", "price", "pattern", "category", "brand"]
 WordText = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 
 
@@ -34,3 +35,15 @@ class UnderstoodWord(Model):
         description="Why it has no effect. too_few_hits: no hit would be left. ignored: the request said so. "
         "not_indexed: no item is known to have this word, but some were indexed before searches by words",
     )
+
+
+class Variation(Model):
+    """A fact by which neighbours of the item that is searched by differ from it, and the words that ask for it."""
+
+    kind: VariationKind = Field(description="Kind of the fact, as of understood words")
+    value: str = Field(description="Value of the fact; of a price its bounds, such as ..20 EUR")
+    negated: bool = Field(default=False, description="Whether it is the item that has the value")
+    text: str = Field(
+        max_length=LONGEST_TEXT, description="Text that asks for it too: send it as `text`, with the same `item_id`"
+    )
+    count: int = Field(ge=1, description="Number of items that have it, among the 100 nearest ones")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from consumers.scoring.calibration import MAX_COSINE
@@ -15,6 +15,7 @@ from consumers.vision.keypoints import Keypoints
 from consumers.vision.look import Look, RegionLook
 from infra.array_types import Floats
 from infra.qdrant.conditions import Condition
+from infra.qdrant.contract import Payload, ScoredPoint
 from schemas.envelope import Event
 from schemas.failures import Failure
 from schemas.ranking import Intent, Weights
@@ -59,6 +60,10 @@ class QueryState:
     """What the text of the request means."""
     meaning: TextMeaning | None = None
     """What a text tower says of the text; None if it does not count."""
+    item: Payload = field(default_factory=dict)
+    """Facts of the indexed item that it searches by, if its words or variations need them."""
+    neighbours: tuple[Payload, ...] = ()
+    """Facts of the items that are nearest to its item, if it asks for variations."""
     failure: Failure | None = None
     regions: tuple["RegionSearch", ...] = ()
     """Searches by the things in the picture, if they are requested."""
@@ -189,6 +194,14 @@ class QueryState:
     def set_meaning(self, meaning: TextMeaning, words: ParsedText) -> None:
         """Set what a text tower says of the text, and the words without those that it reads."""
         self.meaning, self.words = meaning, words
+
+    def set_item(self, item: Payload) -> None:
+        """Set the facts of the indexed item."""
+        self.item = item
+
+    def set_neighbours(self, points: Sequence[ScoredPoint]) -> None:
+        """Set the items that are nearest to its item."""
+        self.neighbours = tuple(point.payload for point in points)
 
     def set_vote(self, vote: CategoryVote, coverage: float | None) -> None:
         """Set the vote on the category of the query, and the coverage."""

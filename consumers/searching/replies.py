@@ -17,7 +17,7 @@ from schemas.ranking import Weights
 from schemas.results import Hit, Likely, QueryLook, RegionResult, SearchResult, SearchTimes, Swatch
 from schemas.searches import SearchRequest
 from schemas.topics import REPLY_TO_PATTERN, SEARCH_RESULTS
-from schemas.words import UnderstoodWord
+from schemas.words import UnderstoodWord, Variation
 
 UNKNOWN_REQUEST_ID = "unknown"
 """Request id in the reply to a record whose request id cannot be read."""
@@ -72,6 +72,8 @@ class SearchFindings:
     """How looks were compared, in words, if the request asks for it."""
     understood: tuple[UnderstoodWord, ...] = ()
     """How each word of the request's text was understood."""
+    variations: tuple[Variation, ...] = ()
+    """How neighbours of the query's item differ from it, if the request asks for that."""
     regions: tuple[RegionResult, ...] = ()
     """Results for the things in the picture."""
 
@@ -130,6 +132,7 @@ class ReplyPublisher:
             crop=request.crop,
             palette=findings.palette,
             understood=findings.understood,
+            variations=findings.variations,
             added=_none_if_empty(findings.inferred_filters),
             relaxed=_none_if_empty(findings.relaxed_filters),
             threshold=findings.threshold,

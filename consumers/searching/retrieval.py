@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 
 from consumers.embedding.moderation import ModerationPolicy
-from consumers.points.payload import HIT_KEYS, HitConfidence, broken_vector_failure, hit_of, is_in_region
+from consumers.points.payload import HitConfidence, broken_vector_failure, hit_of, is_in_region
 from consumers.scoring.calibration import PAD
 from consumers.scoring.calibrator import Calibrator
-from consumers.scoring.category_vote import NO_VOTE, VOTE_WEIGHTS, VOTER_COUNT, vote, voter_plan
+from consumers.scoring.category_vote import NO_VOTE, VOTE_WEIGHTS, VOTER_COUNT, vote
 from consumers.scoring.coverage import COVERAGE_NEIGHBOURS
 from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.searching.confidence import category_confidences, mean_score
@@ -20,16 +20,10 @@ from consumers.searching.query_state import QueryState
 from consumers.searching.query_understanding import has_too_few_hits, infer_intent
 from consumers.searching.replies import SearchFindings
 from consumers.searching.reranking import PageRanker, ResultPage, candidate_grouping, rescore
+from consumers.searching.search_plans import NEIGHBOUR_COUNT, neighbour_plan, search_plan, vote_plan
 from infra.array_types import Floats
-from infra.qdrant.contract import Index, ScoredPoint, SearchPlan, Vector
-from infra.qdrant.payload_indexes import WORDS
-from schemas.ranking import Weights
+from infra.qdrant.contract import Index, ScoredPoint, Vector
 from schemas.results import Explained, Hit
-
-PREFERENCE_KEYS = ("attribute_values", "shades", WORDS)
-"""The payload keys that only preferences of words compare."""
-SMALL_PART_HNSW_EF, HNSW_EF = 512, 128
-"""hnsw_ef: when most of the weight is on a small part of the look, the graph search needs more (DECISIONS.md)."""
 
 
 class Retriever:
@@ -66,7 +60,9 @@ class Retriever:
 
     def _infer_intents(self, searches: Sequence[QueryState]) -> None:
         """Set the likely categories and the inferred intent of each search."""
-        voters_of_searches = self._index.search([self._vote_plan(s) for s in searches]) if searches else []
+        voters_of_searches = (
+            self._index.search([vote_plan(s, self._calibrator.parts) for s in searches]) if searches else []
+        )
         voters_by_search = list(zip(searches, voters_of_searches, strict=True))
         looks = self._load_looks((), (), voters_by_search)
         for search, voters in voters_by_search:
@@ -81,10 +77,17 @@ class Retriever:
         if not searches:
             return []
         vote_at = [at for at, s in enumerate(searches) if s.vote is None and not s.hits_can_vote]
-        plans = [self._plan(s) for s in searches] + [self._vote_plan(searches[at]) for at in vote_at]
+        varied_at = [at for at, s in enumerate(searches) if s.request.variations]
+        parts = self._calibrator.parts
+        plans = [search_plan(s, parts, self._policy) for s in searches]
+        plans += [vote_plan(searches[at], parts) for at in vote_at]
+        plans += [neighbour_plan(plans[at]) for at in varied_at]
         groupings = [candidate_grouping(s) for s in searches] + [Grouping(VOTER_COUNT) for _ in vote_at]
-        results = gather(self._index, plans, groupings)
-        separate = dict(zip(vote_at, results[len(searches) :], strict=True))
+        results = gather(self._index, plans, groupings + [Grouping(NEIGHBOUR_COUNT) for _ in varied_at])
+        extra = iter(results[len(searches) :])
+        separate = {at: next(extra) for at in vote_at}
+        for at in varied_at:
+            searches[at].set_neighbours(next(extra))
         biased = [at for at, s in enumerate(searches) if s.vote is None and _has_regions(results[at])]
         separate |= self._find_voters(searches, [at for at in biased if at not in separate])
         voters = [(s, separate.get(at, results[at])) for at, s in enumerate(searches) if s.vote is None]
@@ -95,7 +98,7 @@ class Retriever:
 
     def _find_voters(self, searches: Sequence[QueryState], places: Sequence[int]) -> dict[int, list[ScoredPoint]]:
         """Return the voters of the searches at these places, whose own hits are no pictures alone."""
-        plans = [self._vote_plan(searches[at]) for at in places]
+        plans = [vote_plan(searches[at], self._calibrator.parts) for at in places]
         return dict(zip(places, gather(self._index, plans, [Grouping(VOTER_COUNT)] * len(plans)), strict=True))
 
     def _vote(self, search: QueryState, voters: Sequence[ScoredPoint], looks: Mapping[str, Vector]) -> None:
@@ -211,39 +214,6 @@ class Retriever:
         parts = self._calibrator.parts
         [cosine] = search.metric.object_cosines(parts.object(search.query_vector), parts.object(look[np.newaxis]))
         return float(cosine)
-
-    def _vote_plan(self, search: QueryState) -> SearchPlan:
-        query = self._calibrator.parts.apply_weights(search.query_vector, VOTE_WEIGHTS)
-        return voter_plan(query, search.request.tenant, search.request.named_items)
-
-    def _plan(self, search: QueryState) -> SearchPlan:
-        request, weights = search.request, search.weights
-        total = weights.object + weights.style + weights.colour
-        return SearchPlan(
-            vector=self._plan_vector(search, weights),
-            tenant=request.tenant,
-            filters=search.inferred_intent.apply_filters(request.filters),
-            excluded_ids=request.named_items,
-            any_of=request.any_of,
-            none_of=request.none_of,
-            extra_conditions=(
-                *self._policy.visibility_conditions(restricted=request.restricted),
-                *search.word_conditions,
-            ),
-            min_score=None if search.is_adapted or search.has_meaning else request.min_score,
-            included_keys=(
-                *HIT_KEYS,
-                *(("thumbnail",) if request.thumbnails else ()),
-                *(PREFERENCE_KEYS if search.words.preferences else ()),
-            ),
-            includes_regions=True,
-            hnsw_ef=HNSW_EF if weights.object >= 0.5 * total else SMALL_PART_HNSW_EF,
-        )
-
-    def _plan_vector(self, search: QueryState, weights: Weights) -> Vector:
-        """Return the query vector; the index then scores a look, and how well it fits the text, in one search."""
-        vector = self._calibrator.parts.apply_weights(search.query_vector, weights)
-        return vector + search.meaning.vector if search.meaning and search.has_meaning else vector
 
 
 def _has_regions(points: Sequence[ScoredPoint]) -> bool:

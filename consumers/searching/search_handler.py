@@ -155,8 +155,8 @@ class SearchHandler:
     def _retrieve(self, searches: Sequence[QueryState], started: datetime) -> list[SearchFindings]:
         """Return the findings of each search with those of its regions, which are in the same call of the index."""
         regions = [region for search in searches for region in search.regions]
-        has_text = any(search.request.text is not None for search in searches)
-        retriever = self._text_search if has_text else self._retriever
+        has_words = any(search.request.text is not None or search.request.variations for search in searches)
+        retriever = self._text_search if has_words else self._retriever
         results = retriever.retrieve([*searches, *regions], started)
         of_regions = iter(results[len(searches) :])
         findings = []

@@ -10,15 +10,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from producers.demo.backdrops import make_scenery
+from producers.demo.backdrops import Scenery, make_scenery
 from producers.demo.drawing import WHITE, Colour, Finish, Pen
 from producers.demo.kinds import COLOURS, KINDS, ProductKind
 from producers.demo.patterns import PATTERNS, Pattern
-from producers.demo.photo import Shot, casual_photo, studio_shot
+from producers.demo.photo import Shot, casual_photo, street_photo, studio_shot
 from schemas.filters import ColourName
 
 PRODUCTS_FILE, POSTS_FILE = "products.csv", "posts.jsonl"
 IMAGES, PHOTOS, POSTS = "images", "photos", "posts"
+STREET = "street.jpg"
+STREET_KINDS = ("backpack", "chair", "umbrella")
+"""Kinds of the things in the photo of the street, from left to right: the first product of each."""
 MAX_PRODUCTS = len(KINDS) * len(COLOURS) * len(PATTERNS)
 PRODUCTS_PER_POST = 8
 STUDIO_QUALITY = 88
@@ -79,6 +82,17 @@ class Catalogue:
         """JSON Lines file of the posts, one ActivityStreams 2.0 activity for each line."""
         return self.folder / POSTS_FILE
 
+    @property
+    def street_photo(self) -> Path:
+        """Photo of a street with a product of each of STREET_KINDS, if the catalogue has them."""
+        return self.folder / STREET
+
+    @property
+    def street_products(self) -> tuple[DemoProduct, ...]:
+        """The products in the photo of the street, from left to right."""
+        firsts = {product.kind: product for product in reversed(self.products)}
+        return tuple(firsts[kind] for kind in STREET_KINDS if kind in firsts)
+
 
 def draw_catalogue(folder: Path, products: int, seed: int, drawn: ProgressCallback = lambda: None) -> Catalogue:
     """Draw this many products and write their files into `folder`; the same seed gives the same files.
@@ -102,6 +116,7 @@ def draw_catalogue(folder: Path, products: int, seed: int, drawn: ProgressCallba
             _save(casual_photo(cutout, kind.place, scenery, rng), folder / posts[-1].image, rng)
         drawn()
     catalogue = Catalogue(folder, tuple(product for _, product in drawings), tuple(posts))
+    _save_street(catalogue, drawings, scenery, seed)
     _write_products(catalogue, drawings, np.random.default_rng([seed, products]))
     _write_posts(catalogue)
     return catalogue
@@ -132,6 +147,18 @@ def _draw(kind: ProductKind, product: DemoProduct, rng: np.random.Generator) -> 
     pen = Pen(Finish(colour, WHITE, product.pattern), rng)
     kind.draw(pen)
     return pen.cutout()
+
+
+def _save_street(
+    catalogue: Catalogue, drawings: list[tuple[ProductKind, DemoProduct]], scenery: Scenery, seed: int
+) -> None:
+    """Draw the photo of the street, unless the catalogue lacks one of its kinds."""
+    numbers = [catalogue.products.index(product) for product in catalogue.street_products]
+    if len(numbers) < len(STREET_KINDS):
+        return
+    cutouts = [_draw(*drawings[number], np.random.default_rng([seed, number])) for number in numbers]
+    rng = np.random.default_rng([seed, MAX_PRODUCTS])
+    _save(street_photo(cutouts, scenery, rng), catalogue.street_photo, rng)
 
 
 def _save(shot: Shot, path: Path, rng: np.random.Generator) -> None:

@@ -1,6 +1,7 @@
 """Photos: render a drawn product as a studio picture of a merchant and as a casual photo of a customer."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ Corner = tuple[float, float]
 
 PHOTO_SIZES = ((512, 384), (384, 512), (448, 448))
 """Width and height of casual photos."""
+
+STREET_SIZE = (640, 480)
+"""Width and height of the photo of a street."""
 
 TRANSPOSES = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
 """How the pixels of a rotated camera are transposed, by the EXIF orientation (tag 0x0112) that it writes."""
@@ -48,7 +52,8 @@ def studio_shot(cutout: Picture, rng: np.random.Generator) -> Picture:
 
 def casual_photo(cutout: Picture, place: Place, scenery: Scenery, rng: np.random.Generator) -> Shot:
     """The product as photographed with a phone: another angle and light, clutter around it, blur and noise."""
-    scene = _compose_background(place, scenery, rng)
+    size = PHOTO_SIZES[int(rng.integers(len(PHOTO_SIZES)))]
+    scene = _compose_background(place, size, scenery, rng)
     for _ in range(int(rng.integers(1, 4))):
         _add_clutter(scene, scenery, rng)
     thing = _project(cutout, scene.size, 18 if place == "laid" else 9, rng)
@@ -59,6 +64,18 @@ def casual_photo(cutout: Picture, place: Place, scenery: Scenery, rng: np.random
     return Shot(photo.transpose(TRANSPOSES[orientation]) if orientation in TRANSPOSES else photo, orientation)
 
 
+def street_photo(cutouts: Sequence[Picture], scenery: Scenery, rng: np.random.Generator) -> Shot:
+    """Several products side by side on the ground in front of a wall, as photographed with a phone."""
+    scene = _compose_background("room", STREET_SIZE, scenery, rng)
+    width, height = STREET_SIZE[0] // len(cutouts), round(STREET_SIZE[1] * 0.62)
+    for number, cutout in enumerate(cutouts):
+        thing = _project(cutout, (width, height), 9, rng)
+        place = width * number, int(rng.uniform(0.18, 0.36) * STREET_SIZE[1])
+        _cast_shadow(scene, thing, (place[0] + 6, place[1] + 8), 0.4)
+        scene.paste(thing, place, thing)
+    return Shot(_add_grain(_relight(scene, rng), scenery, rng))
+
+
 def _crop_surface(pictures: tuple[Picture, ...], size: tuple[int, int], rng: np.random.Generator) -> Picture:
     """Crop one of the surfaces at random; half of the crops are mirrored."""
     left, top = (int(rng.integers(0, SIDE - side + 1)) for side in size)
@@ -66,8 +83,8 @@ def _crop_surface(pictures: tuple[Picture, ...], size: tuple[int, int], rng: np.
     return ImageOps.mirror(piece) if rng.random() < 0.5 else piece
 
 
-def _compose_background(place: Place, scenery: Scenery, rng: np.random.Generator) -> Picture:
-    width, height = PHOTO_SIZES[int(rng.integers(len(PHOTO_SIZES)))]
+def _compose_background(place: Place, size: tuple[int, int], scenery: Scenery, rng: np.random.Generator) -> Picture:
+    width, height = size
     if place == "laid":
         return _crop_surface(scenery.cloths + scenery.tables + scenery.floors, (width, height), rng)
     ground = _crop_surface(scenery.tables if place == "table" else scenery.floors, (width, height), rng)

@@ -60,20 +60,27 @@ def search_by_photo(search: SearchFunction, catalogue: Catalogue, product: DemoP
     return _search(search, product, (catalogue.folder / product.photo).read_bytes(), CATALOG_ONLY)
 
 
-def _search(
-    search: SearchFunction, product: DemoProduct, picture: bytes, filters: Filters, *, strict: bool = True
-) -> PhotoAnswer:
-    request = SearchRequest(
+def _photo_request(picture: bytes, filters: Filters) -> SearchRequest:
+    return SearchRequest(
         request_id=f"demo-{uuid.uuid4()}",
         tenant=TENANT,
         image=InlineImage(data=picture),
         intent="exact",
         filters=filters,
         top_k=6,
-        strict=strict,
         thumbnails=True,
         deadline_ms=DEADLINE_MS,
     )
+
+
+def _search(
+    search: SearchFunction, product: DemoProduct, picture: bytes, filters: Filters, *, strict: bool = True
+) -> PhotoAnswer:
+    return _ask(search, product, _photo_request(picture, filters).model_copy(update={"strict": strict}))
+
+
+def _ask(search: SearchFunction, product: DemoProduct, request: SearchRequest) -> PhotoAnswer:
+    picture = request.image.data if isinstance(request.image, InlineImage) else b""
     start = time.perf_counter()
     result = search(request)
     return PhotoAnswer(product, picture, result, (time.perf_counter() - start) * 1000)
@@ -104,11 +111,22 @@ def time_searches(answers: Sequence[PhotoAnswer]) -> SearchFigures:
 
 @dataclass(frozen=True)
 class FilterTrial:
-    """A search with a condition: its caption, its answer, and whether every hit satisfies the condition."""
+    """A search with a condition: its caption, its answer, and whether the hits satisfy the condition."""
 
     caption: str
     answer: PhotoAnswer
     promise: PromiseCheck
+
+
+def try_street(search: SearchFunction, catalogue: Catalogue) -> FilterTrial:
+    """Search by each thing in the photo of a street; each must find its kind first."""
+    request = _photo_request(catalogue.street_photo.read_bytes(), CATALOG_ONLY)
+    answer = _ask(search, catalogue.street_products[0], request.model_copy(update={"objects": "auto"}))
+    regions = sorted(answer.result.regions, key=lambda region: region.box.x)
+    kinds = [region.hits[0].category if region.hits else None for region in regions]
+    expected = [product.kind for product in catalogue.street_products]
+    detail = f"{', '.join(map(str, kinds)) or 'nothing'} first, of {', '.join(expected)} from left to right"
+    return FilterTrial("a street", answer, PromiseCheck("each thing of a photo", kinds == expected, detail))
 
 
 def try_filters(search: SearchFunction, catalogue: Catalogue) -> list[FilterTrial]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +14,8 @@ from producers.demo.figures import DemoFigures, LatencySpread, complaints
 from producers.demo.questions import FilterTrial, PhotoAnswer
 from schemas.results import Hit
 
-SHEET_ROWS = 8
-"""Maximum number of searches on the contact sheet."""
+SHEET_ROWS = 9
+"""Maximum number of searches on the contact sheet; each thing in a photo has a further row."""
 
 
 def print_report(console: Console, figures: DemoFigures) -> None:
@@ -97,7 +98,7 @@ def write_sheet(
         for a in photos[:: max(1, len(photos) // photo_rows)][:photo_rows]
     ]
     rows += [(trial.caption, trial.answer) for trial in trials]
-    draw_sheet([_row(pictures, caption, answer) for caption, answer in rows]).save(path)
+    draw_sheet([row for caption, answer in rows for row in _rows(pictures, caption, answer)]).save(path)
 
 
 def _pictures(catalogue: Catalogue) -> dict[str, Path]:
@@ -106,8 +107,19 @@ def _pictures(catalogue: Catalogue) -> dict[str, Path]:
     return products | {post.id: catalogue.folder / post.image for post in catalogue.posts}
 
 
-def _row(pictures: Mapping[str, Path], caption: str, answer: PhotoAnswer) -> SheetRow:
-    return SheetRow(caption, answer.picture, [_with_picture(pictures, hit) for hit in answer.result.hits])
+def _rows(pictures: Mapping[str, Path], caption: str, answer: PhotoAnswer) -> list[SheetRow]:
+    """The row of a search, and one for each thing in its photo."""
+    row = SheetRow(caption, answer.picture, [_with_picture(pictures, hit) for hit in answer.result.hits])
+    things = [
+        replace(
+            row,
+            caption=f"{caption}: thing {number}",
+            hits=[_with_picture(pictures, hit) for hit in region.hits],
+            crop=region.box,
+        )
+        for number, region in enumerate(answer.result.regions, 1)
+    ]
+    return [row, *things]
 
 
 def _with_picture(pictures: Mapping[str, Path], hit: Hit) -> Hit:

@@ -28,6 +28,7 @@ from producers.demo.questions import (
     time_searches,
     try_filters,
     try_nothing,
+    try_street,
 )
 from producers.demo.report import print_report, write_json, write_sheet
 from producers.demo.system import run_command, running_system
@@ -142,7 +143,7 @@ def _run_searches(
     tour: DemoTour, catalogue: Catalogue, arrivals: Arrivals, ingested: IngestFigures, search: SearchFunction
 ) -> DemoFigures:
     photos = _search_photos(tour, catalogue, search)
-    trials = [*try_filters(search, catalogue), try_nothing(search, catalogue)]
+    trials = [try_street(search, catalogue), *try_filters(search, catalogue), try_nothing(search, catalogue)]
     deletion = _delete_one(tour, catalogue, arrivals, search)
     figures = DemoFigures(
         ingested=ingested,

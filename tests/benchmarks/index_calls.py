@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from consumers.points.payload import HIT_KEYS
-from consumers.searching.retrieval import HNSW_EF
+from consumers.searching.search_plans import HNSW_EF
 from infra.array_types import Floats
 from infra.qdrant.contract import Point, SearchPlan
 from infra.qdrant.embedded.client import EmbeddedIndex

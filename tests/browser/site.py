@@ -36,6 +36,11 @@ class Site:
         """The casual photo of a product."""
         return self.catalogue.folder / self.catalogue.products[number].photo
 
+    def kind_of(self, item: str) -> str:
+        """The kind of a product, or of the product in a post."""
+        posts = {post.id: post.product.kind for post in self.catalogue.posts}
+        return posts.get(item) or {product.id: product.kind for product in self.catalogue.products}[item]
+
     def is_calibrated(self) -> bool:
         """Whether the index can tell how sure a hit is."""
         answer = httpx.post(f"{self.address}/v1/search", files={"picture": self.photo(0).read_bytes()}, timeout=10)

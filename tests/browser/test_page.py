@@ -1,5 +1,6 @@
 """The page: searches of a visitor, screenshots, and accessibility."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.site import Site, open_context
+from tests.browser.site import PHONE, Site, open_context
 from tests.browser.steps import cards, choose, item_ids, search_in_address, show_nearest, wait_for_answer
 from tests.end_to_end.gateway import second_gateway
 
 TITLE = '<img src=x onerror=alert(1)> a "find"'
+FINGER = 44
+"""Shortest side of what a finger can hit, in CSS pixels (WCAG 2.2, 2.5.5)."""
 SERIOUS = ("serious", "critical")
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 Step = Callable[[Page, Site], None]
@@ -77,6 +80,110 @@ def test_a_part_of_the_picture_can_be_searched_by(page: Page, site: Site) -> Non
     page.get_by_role("button", name="Whole picture", exact=True).click()
     page.wait_for_url(lambda address: "crop" not in address)
     wait_for_answer(page)
+
+
+def thing(page: Page, number: int) -> Locator:
+    """The box of a thing over the photo; numbers count from 1."""
+    return page.locator(f'#boxes [data-region="{number - 1}"]')
+
+
+def pressed_part(page: Page) -> Locator:
+    """The chip of the part of the photo whose hits are shown."""
+    return page.locator("#parts [aria-pressed=true]")
+
+
+def test_each_thing_in_a_photo_has_a_box_whose_click_shows_its_hits(page: Page, site: Site) -> None:
+    street = site.catalogue.street_photo
+    choose(page, street)
+    expected = site.system.search(street, "--objects", "--top-k", "24")
+    regions = expected["regions"]
+    expect(page.locator("#boxes .box")).to_have_count(len(regions))
+    assert len(regions) == len(site.catalogue.street_products)
+    expect(pressed_part(page)).to_have_text("Whole picture")
+    assert item_ids(page) == [hit["item_id"] for hit in expected["hits"]]
+    for number, region in enumerate(regions, 1):
+        thing(page, number).click()
+        expect(page.locator("#summary")).to_contain_text(f"for thing {number} of {len(regions)}")
+        assert item_ids(page) == [hit["item_id"] for hit in region["hits"]] != []
+        likely = region["categories"][0]
+        text = f"{likely['name']} {round(likely['confidence'] * 100)} %"
+        expect(page.locator("#likely li").first).to_have_text(text)
+        expect(pressed_part(page)).to_have_accessible_name(f"Thing {number} of 3: {text.replace(' ', ', ', 1)}")
+        edges = [thing(page, number).evaluate(f"box => box.style.getPropertyValue('--{side}')") for side in "xywh"]
+        assert [float(edge[:-1]) / 100 for edge in edges] == pytest.approx(list(region["box"].values()))
+    page.get_by_role("button", name="Whole picture", exact=True).click()
+    assert item_ids(page) == [hit["item_id"] for hit in expected["hits"]]
+
+
+def test_the_things_in_a_photo_are_chosen_by_the_keyboard(page: Page, site: Site) -> None:
+    choose(page, site.catalogue.street_photo)
+    whole = item_ids(page)
+    page.locator("#parts button").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#boxes .marked b")).to_have_text("1")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#summary")).to_contain_text("for thing 2 of 3")
+    assert search_in_address(page).endswith("&thing=2")
+    assert item_ids(page) != whole
+    page.keyboard.press("Escape")
+    expect(pressed_part(page)).to_be_focused()
+    expect(pressed_part(page)).to_have_text("Whole picture")
+    assert item_ids(page) == whole
+    assert "thing" not in search_in_address(page)
+    page.go_back()
+    expect(page.locator("#summary")).to_contain_text("for thing 2 of 3")
+    page.reload()
+    wait_for_answer(page)
+    expect(page.locator("#summary")).to_contain_text("for thing 2 of 3")
+
+
+def test_a_thing_has_further_hits_and_filters_apply_to_it(page: Page, site: Site) -> None:
+    choose(page, site.catalogue.street_photo)
+    show_nearest(page)
+    thing(page, 1).click()
+    expect(cards(page)).to_have_count(24)
+    page.mouse.move(900, 600)
+    page.mouse.wheel(0, 20_000)
+    expect(cards(page).nth(40)).to_be_attached()
+    assert len(set(item_ids(page))) == len(item_ids(page))
+    page.locator("#likely button").first.click()
+    page.wait_for_url("**category=**")
+    wait_for_answer(page)
+    expect(page.locator("#summary")).to_contain_text("for thing 1 of 3")
+    kind = page.locator("#likely button").first.evaluate("chip => chip.firstChild.textContent")
+    assert {site.kind_of(item) for item in item_ids(page)} == {kind}
+
+
+def test_a_picture_of_one_thing_has_no_boxes_and_a_crop_hides_those_of_several(page: Page, site: Site) -> None:
+    choose(page, site.catalogue.folder / site.catalogue.products[0].image)
+    assert item_ids(page)
+    expect(page.locator("#boxes .box, #parts button")).to_have_count(0)
+    choose(page, site.catalogue.street_photo)
+    box = thing(page, 2).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 5, box["y"] + 5)  # a crop can be drawn from inside a box
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"], box["y"] + box["height"], steps=4)
+    page.mouse.up()
+    page.wait_for_url("**crop=**")
+    wait_for_answer(page)
+    assert "thing" not in search_in_address(page)
+    expect(page.locator("#boxes .box, #parts button")).to_have_count(0)
+
+
+def test_on_a_phone_the_boxes_are_wide_enough_for_a_finger(browser: Browser, site: Site) -> None:
+    with open_context(browser, site, phone=True) as context:
+        page = context.new_page()
+        page.goto("/")
+        choose(page, site.catalogue.street_photo)
+        for number in (1, 2, 3):
+            box = thing(page, number).bounding_box()
+            assert box is not None
+            assert min(box["width"], box["height"]) >= FINGER
+            assert 0 <= box["x"] <= PHONE["width"] - box["width"]
+            thing(page, number).tap()
+            expect(page.locator("#summary")).to_contain_text(f"for thing {number} of 3")
 
 
 def test_hits_change_places_while_a_slider_moves_and_the_search_follows(page: Page, site: Site) -> None:
@@ -141,7 +248,7 @@ def test_words_alone_find_items_and_each_can_be_undone_by_the_keyboard(page: Pag
     assert item_ids(page)
     expect(page.locator(".query")).to_be_hidden()
     chips = ["blue: colour \u00d7", "mug: category \u00d7", "xyzzy: not understood"]
-    expect(page.locator("#words li")).to_have_text(chips)
+    expect(page.locator("#words li > :first-child")).to_have_text(chips)
     before = set(item_ids(page))
     page.get_by_role("button", name="Leave this word out: blue").focus()
     page.keyboard.press("Enter")
@@ -155,11 +262,62 @@ def test_words_alone_find_items_and_each_can_be_undone_by_the_keyboard(page: Pag
     expect(page.locator("#nothing")).to_contain_text("no word of the text is known here")
 
 
+def test_a_word_can_be_read_as_a_plain_word_and_as_a_fact_again(page: Page, site: Site) -> None:
+    words(page, "blue mug")
+    by_colour = item_ids(page)
+    plain = page.get_by_role("button", name="Read as a plain word: blue")
+    plain.click()
+    page.wait_for_url("**plain=blue**")
+    wait_for_answer(page)
+    expect(page.locator("#words li > :first-child").first).to_have_text("blue: in the text \u00d7")
+    expect(plain).to_have_attribute("aria-pressed", "true")
+    expected = site.system.search("--text", "blue mug", "--plain-word", "blue", "--top-k", "24")
+    assert item_ids(page) == [hit["item_id"] for hit in expected["hits"]] != []
+    plain.click()
+    page.wait_for_url(lambda address: "plain" not in address)
+    wait_for_answer(page)
+    assert item_ids(page) == by_colour
+
+
+def variation(page: Page, text: str) -> Locator:
+    """The chip of a variation."""
+    return page.get_by_role("button", name=re.compile(f"More like this, but {text}: "))
+
+
+def test_a_hit_is_varied_by_what_differs_in_its_neighbours(page: Page, site: Site) -> None:
+    choose(page, site.photo(11))
+    show_nearest(page)
+    item = next(id for id in item_ids(page) if id.startswith("p"))
+    page.locator(f'[data-item="{item}"] .face').click()
+    page.wait_for_url(f"**item={item}**")
+    wait_for_answer(page)
+    expected = site.system.search(f"item:{item}", "--variations", "--top-k", "24")
+    texts = [each["text"] for each in expected["variations"]]
+    counts = [str(each["count"]) for each in expected["variations"]]
+    expect(page.locator("#variations li")).to_have_text([f"{t}{c}" for t, c in zip(texts, counts, strict=True)])
+    colour = next(each for each in expected["variations"] if each["kind"] == "colour")
+    variation(page, colour["text"]).click()
+    wait_for_answer(page)
+    expect(page.locator("#words li > :first-child")).to_have_text([f"{colour['value']}: colour \u00d7"])
+    changed = site.system.search(f"item:{item}", "--text", colour["text"], "--top-k", "24")
+    assert item_ids(page) == [hit["item_id"] for hit in changed["hits"]] != []
+    expect(page.locator("#variations [data-kind=colour]")).to_have_count(0)
+    variation(page, "more expensive").click()
+    wait_for_answer(page)
+    assert search_in_address(page).endswith(f"&q={colour['text']},+more+expensive")
+    assert 0 < len(item_ids(page)) <= len(changed["hits"])
+    page.get_by_role("button", name=re.compile("Leave this word out: more expensive")).click()
+    wait_for_answer(page)
+    assert item_ids(page) == [hit["item_id"] for hit in changed["hits"]]
+    choose(page, site.photo(3))
+    expect(page.locator("#variations-line")).to_be_hidden()
+
+
 def test_words_stand_beside_a_picture(page: Page, site: Site) -> None:
     choose(page, site.photo(4))
     words(page, "red")
     expect(page.locator(".query")).to_be_visible()
-    expect(page.locator("#words li")).to_have_text(["red: colour \u00d7"])
+    expect(page.locator("#words li > :first-child")).to_have_text(["red: colour \u00d7"])
     red = site.system.search(site.photo(4), "--text", "red", "--top-k", "24")
     assert item_ids(page) == [hit["item_id"] for hit in red["hits"]] != []
 
@@ -297,7 +455,7 @@ def start(page: Page, _site: Site) -> None:
 
 def hits(page: Page, site: Site) -> None:
     """A search with hits, one of them explained, and its filters open."""
-    choose(page, site.photo(2))
+    choose(page, site.photo(1))
     show_nearest(page)
     for details in page.locator(".side details").all():
         details.evaluate("details => { details.open = true; }")
@@ -305,16 +463,33 @@ def hits(page: Page, site: Site) -> None:
     cards(page).nth(1).get_by_role("button", name="Why").click()
 
 
+def things(page: Page, site: Site) -> None:
+    """A photo of a street with several things, and the hits of one of them."""
+    choose(page, site.catalogue.street_photo)
+    thing(page, 2).click()
+    expect(page.locator("#summary")).to_contain_text("for thing 2 of 3")
+    page.keyboard.press("ArrowRight")
+
+
+def varied(page: Page, site: Site) -> None:
+    """An item of the index with its variations, one of them in effect."""
+    page.goto(f"/?item={site.catalogue.products[11].id}")
+    wait_for_answer(page)
+    page.locator("#variations [data-kind=colour]").first.click()
+    wait_for_answer(page)
+    expect(page.locator("#query-picture")).to_have_js_property("complete", True)
+
+
 def crop(page: Page, site: Site) -> None:
     """A crop on the picture."""
-    choose(page, site.photo(2))
+    choose(page, site.photo(1))
     page.locator("#crop-start").click()
     page.wait_for_url("**crop=**")
 
 
 def nothing(page: Page, site: Site) -> None:
     """No match."""
-    choose(page, site.photo(2))
+    choose(page, site.photo(1))
     page.goto(f"{page.url}&price_max=0&currency=EUR")
     expect(page.locator("#nothing")).to_be_visible()
 
@@ -335,7 +510,9 @@ def adding(page: Page, site: Site) -> None:
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
-@pytest.mark.parametrize("step", [start, hits, crop, nothing, by_words, adding], ids=lambda step: step.__name__)
+@pytest.mark.parametrize(
+    "step", [start, hits, things, varied, crop, nothing, by_words, adding], ids=lambda step: step.__name__
+)
 def test_the_page_is_accessible_and_looks_as_before(
     browser: Browser, site: Site, screenshots: Path | None, step: Step, phone: bool
 ) -> None:
@@ -360,7 +537,7 @@ def serious_findings(page: Page) -> list[tuple[str, list[str]]]:
 
 
 def test_everything_can_be_reached_by_keyboard(page: Page, site: Site) -> None:
-    choose(page, site.photo(2))
+    choose(page, site.photo(1))
     reached = set()
     for _ in range(160):
         page.keyboard.press("Tab")

@@ -24,7 +24,7 @@ from schemas.ranking import Boosts
 from schemas.results import Explained, Hit, KeypointMatch, Likely, SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import CATALOG_ITEMS, SOCIAL_POSTS
-from schemas.words import UnderstoodWord
+from schemas.words import UnderstoodWord, Variation
 
 ROOT = Path(__file__).parents[2]
 RunQueryWorker = Callable[[Callable[[SearchRequest], list[SearchResult]]], AbstractContextManager[None]]
@@ -202,6 +202,30 @@ def test_a_text_is_asked_and_how_it_was_understood_is_printed(here: Path, answer
     ):
         assert part in found.stdout
     assert "\x1b[2J" not in found.stdout
+
+
+def test_the_variations_of_an_item_are_asked_for_and_printed_by_kind(here: Path, answer: RunQueryWorker) -> None:
+    requests: list[SearchRequest] = []
+    variations = (
+        Variation(kind="colour", value="red", text="red", count=12),
+        Variation(kind="colour", value="navy", text="navy", count=1),
+        Variation(kind="price", value="..30 EUR", text="cheaper", count=31),
+        Variation(kind="pattern", value="striped\x1b[2J", negated=True, text="not striped\x1b[2J", count=2),
+    )
+
+    def note(request: SearchRequest) -> list[SearchResult]:
+        requests.append(request)
+        return [result.model_copy(update={"variations": variations}) for result in hits_of(request)]
+
+    with answer(note):
+        found = run("search", "item:1", "--variations")
+        refused = run("search", "a.png", "--variations")
+    assert found.exit_code == 0, found.output
+    assert [request.variations for request in requests] == [True]
+    assert "more like this, by colour: 'red' (12), 'navy' (1)\n" in found.stdout
+    assert "more like this, by price: 'cheaper' (31)\n" in found.stdout
+    assert "\x1b[2J" not in found.stdout
+    assert "`variations` needs `item_id`" in refused.output
 
 
 def test_pictures_items_filters_groups_and_boosts_are_asked_for_as_typed(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from consumers.searching.words.lexicon import NamedColour
 from consumers.searching.words.vocabulary import FieldValues, Vocabulary
 from infra.array_types import Floats
 from infra.qdrant.colour_cells import filter_shades
-from infra.qdrant.condition_eval import holds
+from infra.qdrant.condition_eval import Predicate, compile_condition
 from infra.qdrant.conditions import AnyOf, Between, Condition, HasWord, NoneOf, OneOf
 from infra.qdrant.contract import Payload
 from infra.qdrant.payload_indexes import WORDS
@@ -168,9 +169,13 @@ class ParsedText:
         """Return whether hits are filtered by something of this kind that they must have."""
         return any(each.understood.kind == kind and not each.understood.negated for each in self.active)
 
+    @cached_property
+    def _predicates(self) -> list[tuple[Predicate, float]]:
+        return [(compile_condition(condition), weight) for condition, weight in self.preferences]
+
     def boost(self, payload: Payload) -> float:
         """Return what the preferences add to the score of a hit with this payload."""
-        return sum(weight for condition, weight in self.preferences if holds(condition, payload))
+        return sum(weight for is_satisfied, weight in self._predicates if is_satisfied(payload))
 
     def drop(self, dropped: Sequence[Meaning], weight: float) -> "ParsedText":
         """Return a copy that prefers what these meanings say instead of filtering by it."""

@@ -5,23 +5,25 @@ from functools import partial
 
 from consumers.embedding.moderation import ModerationPolicy
 from consumers.searching.query_state import QueryState
+from consumers.searching.search_plans import NEIGHBOUR_KEYS
 from consumers.searching.words.lexicon import COLOUR_ATTRIBUTES, read_lexicon
 from consumers.searching.words.meanings import Meaning, ParsedText, unknown_meaning
 from consumers.searching.words.prices import ItemPrice, PriceBoundsReader
 from consumers.searching.words.tokens import phrase_keys
+from consumers.searching.words.variations import VariationFinder
 from consumers.searching.words.vocabulary import TenantCache, count_matches, read_vocabulary
 from consumers.searching.words.word_parser import WordParser
 from infra.qdrant.conditions import AnyOf, Condition
 from infra.qdrant.contract import FacetPlan, Index, Payload
 from infra.qdrant.point_ids import point_id
 from schemas.searches import SearchRequest
+from schemas.words import Variation
 
 CATEGORY_WEIGHT, ATTRIBUTE_WEIGHT = 0.2, 0.1
 """What the score of a hit gains by the category, and by each attribute, that it shares with the query's item: a
 change of one fact leaves the others. Scores of one kind of thing differ by about 0.3."""
 DROPPED_WEIGHT = 0.05
 """What a meaning that is not filtered by adds to the score of a hit that has it."""
-ITEM_KEYS = ("category", "attribute_values", "price", "currency")
 
 
 class TextReader:
@@ -35,13 +37,23 @@ class TextReader:
 
     def read(self, searches: Sequence[QueryState]) -> None:
         """Understand the text of each search that has one. Raises Unavailable when the index is unreachable."""
-        texts = [search for search in searches if search.request.text is not None]
-        ids = {_item_id(each): each for each in texts if each.request.item_id is not None}
-        items = self._index.payloads(list(ids), ITEM_KEYS) if ids else {}
-        for search in texts:
-            item = items.get(_item_id(search), {})
-            meanings = self._understand(search.request, item)
-            search.set_words(ParsedText(meanings, tuple(_preferences(item, meanings))))
+        self._load_items([s for s in searches if s.request.text is not None or s.request.variations])
+        for search in searches:
+            if search.request.text is not None:
+                meanings = self._understand(search)
+                search.set_words(ParsedText(meanings, tuple(_preferences(search.item, meanings))))
+
+    def vary(self, search: QueryState) -> tuple[Variation, ...]:
+        """Return the variations of a search by an item, if its request asks for them. Raises Unavailable."""
+        return VariationFinder(self._parser(search), search).find() if search.request.variations else ()
+
+    def _load_items(self, searches: Sequence[QueryState]) -> None:
+        """Set the facts of the items that these searches name."""
+        by_item = [search for search in searches if search.request.item_id is not None]
+        ids = list({_item_id(search) for search in by_item})
+        items = self._index.payloads(ids, NEIGHBOUR_KEYS) if ids else {}
+        for search in by_item:
+            search.set_item(items.get(_item_id(search), {}))
 
     def relax(self, search: QueryState) -> bool:
         """Drop the fewest and least important meanings by which something is left; return whether that helps."""
@@ -55,16 +67,19 @@ class TextReader:
             search.set_words(parsed.drop(found, DROPPED_WEIGHT))
         return bool(found)
 
-    def _understand(self, request: SearchRequest, item: Payload) -> tuple[Meaning, ...]:
-        vocabulary = self._vocabularies.get(request.tenant)
+    def _parser(self, search: QueryState) -> WordParser:
+        request, vocabulary = search.request, self._vocabularies.get(search.request.tenant)
         currency = next(iter(vocabulary.currencies), None)
-        parser = WordParser(
+        return WordParser(
             self._lexicon,
             vocabulary,
-            PriceBoundsReader(self._lexicon, currency, _price_of(item)),
+            PriceBoundsReader(self._lexicon, currency, _price_of(search.item)),
             _keys(request.ignore_words),
             _keys(request.plain_words),
         )
+
+    def _understand(self, search: QueryState) -> tuple[Meaning, ...]:
+        request, parser = search.request, self._parser(search)
         meanings = parser.parse(request.text or "")
         unchecked = [meaning for meaning in meanings if not meaning.is_checked]
         plans = [FacetPlan("tenant", request.tenant, extra_conditions=each.groups[-1]) for each in unchecked]
@@ -78,11 +93,14 @@ class TextReader:
         return tuple(found)
 
     def _explain(self, parser: WordParser, meaning: Meaning) -> Sequence[Meaning]:
-        """Return what a word that no item has means: a compound, a word with a typo, or nothing."""
+        """Return what a word that no item has means: a compound, a word with a typo, or nothing; nothing if the
+        request says that it is a plain word.
+        """
         word = meaning.understood
-        if parts := parser.split(word.text):
+        is_plain = not parser.plain.isdisjoint(phrase_keys(word.text))
+        if not is_plain and (parts := parser.split(word.text)):
             return [part.update(negated=word.negated) for part in parts]
-        corrected = parser.correct(meaning)
+        corrected = unknown_meaning(word.text).update(negated=word.negated) if is_plain else parser.correct(meaning)
         if corrected.understood.kind == "unknown" and not parser.vocabulary.all_have_words:
             return [unknown_meaning(word.text).update(negated=word.negated, reason="not_indexed")]
         return [corrected]

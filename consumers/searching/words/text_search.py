@@ -60,7 +60,10 @@ class TextSearch:
         relaxed = [at for at in empty if self._reader.relax(searches[at])]
         for at, found in zip(relaxed, self._retrieve([searches[at] for at in relaxed], now), strict=True):
             findings[at] = found
-        return [replace(each, understood=s.words.understood) for s, each in zip(searches, findings, strict=True)]
+        return [
+            replace(each, understood=s.words.understood, variations=self._reader.vary(s))
+            for s, each in zip(searches, findings, strict=True)
+        ]
 
     def _retrieve(self, searches: Sequence[QueryState], now: datetime) -> list[SearchFindings]:
         by_look = [search for search in searches if search.request.has_look]

@@ -2,7 +2,7 @@
 
 /** The state of a search before any input. */
 export const EMPTY_SEARCH = Object.freeze({
-  tenant: "default", picture: null, item: null, text: null, ignored: [], unlike: [], crop: null, intent: "similar", weights: null,
+  tenant: "default", picture: null, item: null, text: null, ignored: [], plain: [], unlike: [], crop: null, region: null, intent: "similar", weights: null,
   filters: {}, strict: true, narrow: false,
 });
 /** Filters with several values, and their names in the address. */
@@ -19,8 +19,10 @@ export function readAddress(address) {
     item: query.get("item"),
     text: query.get("q") || null,
     ignored: query.getAll("without"),
+    plain: query.getAll("plain"),
     unlike: query.getAll("unlike"),
     crop: readNumbers(["x", "y", "w", "h"], query.get("crop")),
+    region: readRegion(query.get("thing")),
     intent: query.get("intent") || EMPTY_SEARCH.intent,
     weights: readNumbers(PARTS, query.get("weights")),
     filters: readFilters(query),
@@ -38,8 +40,10 @@ export function writeAddress(search) {
   put("item", search.item);
   put("q", search.text);
   search.ignored.forEach((word) => put("without", word));
+  search.plain.forEach((word) => put("plain", word));
   search.unlike.forEach((id) => put("unlike", id));
   if (search.crop) put("crop", Object.values(search.crop).map(round).join());
+  if (search.region !== null) put("thing", search.region + 1);
   if (search.weights) put("weights", PARTS.map((part) => round(search.weights[part])).join());
   else if (search.intent !== EMPTY_SEARCH.intent) put("intent", search.intent);
   for (const [field, name] of Object.entries(LISTS)) search.filters[field]?.forEach((value) => put(name, value));
@@ -55,7 +59,13 @@ export const hasLook = (search) => search.picture !== null || search.item !== nu
 /** Whether the search has anything to search by. */
 export const isSearch = (search) => hasLook(search) || search.text !== null;
 
+/** Whether two searches send the same request: they differ at most in the region that is shown. */
+export const isSameRequest = (one, other) => writeAddress({ ...one, region: null }) === writeAddress({ ...other, region: null });
+
 const round = (number) => +number.toFixed(3);
+
+/** The number of a region, from 0; in the address they count from 1, as on the picture. */
+const readRegion = (text) => (/^[1-9]$/.test(text ?? "") ? Number(text) - 1 : null);
 
 function readNumbers(names, text) {
   const numbers = text?.split(",").map(Number) ?? [];

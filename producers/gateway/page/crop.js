@@ -79,7 +79,8 @@ export class CropBox {
     if (scrolls) return; // without a box, a finger scrolls the page
     const at = this.#position(event);
     const corner = event.target.dataset?.corner;
-    this.#stage.setPointerCapture(event.pointerId);
+    const isOnBox = event.target.closest("[data-region]") !== null; // a click on it must reach it, so it is captured once it moves
+    if (!isOnBox) this.#stage.setPointerCapture(event.pointerId);
     if (corner) this.#drag = { from: this.#oppositeCorner(corner), how: "corner" };
     else if (event.target === this.#element) this.#drag = { from: at, box: this.#box, how: "move" };
     else this.#drag = { from: at, before: this.#box, how: "corner" };
@@ -95,6 +96,7 @@ export class CropBox {
     if (this.#drag === null) return;
     const { from, box, how } = this.#drag;
     const at = this.#position(event);
+    if (!this.#stage.hasPointerCapture(event.pointerId)) this.#stage.setPointerCapture(event.pointerId);
     this.#draw(how === "move" ? moveBox(box, at.x - from.x, at.y - from.y) : boxBetween(from, at));
     this.#drag.moved = true;
   }

@@ -2,7 +2,7 @@
 import { find, h } from "./dom.js";
 
 /** CSS colours of the named colours (schemas/filters.py). */
-const COLOURS = {
+export const COLOURS = {
   black: "#161616", white: "#ffffff", grey: "#8c8c8c", red: "#cf2a27", orange: "#ef7f1a", yellow: "#f5d327", green: "#2f8f3e",
   teal: "#138a8a", blue: "#2b62d9", navy: "#1c2a5e", purple: "#7a3fb0", pink: "#f08bb4", brown: "#7b4f2a", beige: "#dccbaa",
 };

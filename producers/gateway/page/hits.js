@@ -55,7 +55,8 @@ export class Hits {
   #card(hit) {
     const title = hit.title ?? hit.item_id;
     const reasonBox = h("div.why", { id: `why-${crypto.getRandomValues(new Uint32Array(2)).join("-")}` }, ...reasons(hit));
-    const face = h("div.face", {}, picture(hit, title), confidenceBadge(hit), reasonBox);
+    const onclick = () => (reasonBox.closest(".open") ? null : this.onMore(hit.item_id)); // as the button More like this
+    const face = h("div.face", { onclick }, picture(hit, title), confidenceBadge(hit), reasonBox);
     const caption = h("div.caption", {}, h("b", {}, title), h("span", {}, facts(hit)));
     return h(`li.card${hit.confidence > 0 ? "" : ".nearest"}`, { "data-item": hit.item_id }, face, caption, this.#actions(hit, title, reasonBox));
   }

@@ -1,6 +1,6 @@
 // The page: one search at a time, stored in the address bar. Every control changes it and sends it again.
 import { AddDialog } from "./add.js";
-import { EMPTY_SEARCH, hasLook, isSearch, readAddress, writeAddress } from "./address.js";
+import { EMPTY_SEARCH, hasLook, isSameRequest, isSearch, readAddress, writeAddress } from "./address.js";
 import * as api from "./api.js";
 import { CropBox } from "./crop.js";
 import { debounce, duration, find, h } from "./dom.js";
@@ -9,8 +9,10 @@ import { Hits } from "./hits.js";
 import { fromText, listenForPictures, prepare, toText } from "./picture.js";
 import * as pictureStore from "./picture_store.js";
 import { showUnderstanding } from "./query_understanding.js";
+import { RegionControls, regionName } from "./regions.js";
 import { SearchSession } from "./search_session.js";
 import { startStatusStrip } from "./status_strip.js";
+import { showVariations } from "./variations.js";
 import { WeightControls } from "./weights.js";
 import { WordControls } from "./words.js";
 
@@ -19,6 +21,7 @@ const NOTICE_MS = 8000;
 const NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="; // one clear pixel
 let search = EMPTY_SEARCH;
 let queryKey = null; // the tenant, picture and item of the displayed query picture
+let answer = null; // {search, result, ms}: the last result, the search that it answers, and how long that took
 
 const session = new SearchSession();
 const hits = new Hits({
@@ -26,7 +29,8 @@ const hits = new Hits({
   onLess: (id) => change({ unlike: [...new Set([...search.unlike, id])] }),
   onEnd: () => attempt(showMore),
 });
-const crop = new CropBox(debounce((box) => change({ crop: box }), 150));
+const crop = new CropBox(debounce((box) => change({ crop: box, region: null }), 150));
+const regions = new RegionControls((region) => (region === search.region ? null : change({ region })));
 const filters = new FilterControls((chosen) => change({ filters: chosen }));
 const words = new WordControls((changes) => change(changes));
 const weights = new WeightControls({
@@ -45,10 +49,15 @@ function change(changes) {
 
 /** Show a search: its query at once, its hits when the answer has come. */
 async function show(next) {
+  const isOtherRegion = answer !== null && next.region !== search.region && isSameRequest(next, answer.search);
   search = next;
+  if (isOtherRegion) return showResult();
+  answer = null;
   document.body.dataset.view = isSearch(next) ? "search" : "start";
   busy(isSearch(next));
   words.show(next);
+  regions.show([], null);
+  showVariations({}, null);
   if (!isSearch(next)) return showExamples();
   find("strict").checked = next.strict;
   find("narrow").checked = next.narrow;
@@ -75,15 +84,30 @@ async function showHits(next, picture) {
   const result = await session.first(next, picture).catch(onError);
   if (result === null || search !== next) return;
   busy(false);
-  hits.show(result.hits);
-  words.explain(result);
-  showUnderstanding(result, search.filters, (field, value) => filters.onChange(toggle(search.filters, field, value)));
-  weights.show(search.weights ? null : search.intent, result.weights ?? null);
-  filters.show(search.filters, result.added);
-  showSummary(result, performance.now() - began);
-  showNoMatch(result);
+  answer = { search: next, result, ms: performance.now() - began };
+  showResult();
   markPainted(result);
 }
+
+/** Show the answer: its hits of the whole picture, or those of the chosen region. */
+function showResult() {
+  const { result, ms } = answer;
+  const region = search.region === null ? null : (result.regions[search.region] ?? null);
+  const part = region === null ? result : ofRegion(result, region);
+  session.follow(search, region, part.more);
+  hits.show(part.hits);
+  regions.show(result.regions, region === null ? null : search.region);
+  words.explain(result);
+  showVariations(result, search.text, (text) => change({ text }));
+  showUnderstanding(part, search.filters, (field, value) => filters.onChange(toggle(search.filters, field, value)));
+  weights.show(search.weights ? null : search.intent, result.weights ?? null);
+  filters.show(search.filters, part.added);
+  showSummary(part, ms);
+  showNoMatch(part);
+}
+
+/** The result of one region, in the form of the result of the whole. */
+const ofRegion = (result, region) => ({ ...result, coverage: undefined, added: undefined, relaxed: undefined, ...region });
 
 function busy(on) {
   document.querySelector(".found").ariaBusy = String(on);
@@ -125,9 +149,10 @@ function showUnlike() {
 }
 
 function countText(result) {
-  if (hits.count === 0) return "No match";
+  const place = answer.result.regions[search.region] ? ` for ${regionName(answer.result.regions, search.region)}` : "";
+  if (hits.count === 0) return `No match${place}`;
   const noun = search.strict ? ["match", "matches"] : ["hit", "hits"];
-  return `${hits.count}${result.more ? "+" : ""} ${hits.count === 1 && !result.more ? noun[0] : noun[1]}`;
+  return `${hits.count}${result.more ? "+" : ""} ${hits.count === 1 && !result.more ? noun[0] : noun[1]}${place}`;
 }
 
 function showSummary(result, ms) {
@@ -167,7 +192,7 @@ function remedies() {
   return [
     search.strict && hasLook(search) ? remedy("Show the nearest items", { strict: false }) : null,
     Object.keys(search.filters).length ? remedy("Remove the filters", { filters: {} }) : null,
-    search.crop ? remedy("Use the whole picture", { crop: null }) : null,
+    search.crop || search.region !== null ? remedy("Use the whole picture", { crop: null, region: null }) : null,
   ];
 }
 
@@ -194,7 +219,7 @@ async function choosePicture(file) {
   performance.mark("picture");
   busy(true);
   try {
-    change({ picture: await pictureStore.save(await prepare(file)), item: null, crop: null, unlike: [] });
+    change({ picture: await pictureStore.save(await prepare(file)), item: null, crop: null, region: null, unlike: [] });
   } catch (error) {
     busy(false);
     throw error;

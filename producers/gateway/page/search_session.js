@@ -12,7 +12,7 @@ const COUNTS_MS = 10_000; // counts are not requested again within this time
 export class SearchSession {
   #search = new AbortController();
   #facets = new AbortController();
-  #current = null; // {search, picture}
+  #current = null; // {search, picture}: what further pages are of
   #counted = { key: null, at: 0 };
   #offset = 0; // of the last page received
   #more = false;
@@ -25,6 +25,16 @@ export class SearchSession {
     this.#current = { search, picture };
     this.#more = false;
     return this.#page(0);
+  }
+
+  /** Set of which part of the picture further pages are, a region or (null) the whole; `more` says whether there are any. */
+  follow(search, region, more) {
+    this.#search.abort();
+    this.#search = new AbortController();
+    this.#current = { ...this.#current, search: region === null ? search : { ...search, crop: region.box } };
+    this.#offset = 0;
+    this.#more = more;
+    this.#busy = false;
   }
 
   /** The next page; null when there is none, or it is already requested. */
@@ -77,10 +87,12 @@ function searchRequest(search, offset) {
   return {
     ...source,
     ...ranking,
-    ...(search.text ? { text: search.text, ignore_words: search.ignored } : {}),
+    ...(search.text ? { text: search.text, ignore_words: search.ignored, plain_words: search.plain } : {}),
     tenant: search.tenant,
     unlike: hasLook(search) ? search.unlike : [],
     ...(search.crop && search.picture ? { crop: search.crop } : {}),
+    variations: search.item !== null && offset === 0,
+    objects: search.picture && !search.crop && offset === 0 ? "auto" : "none",
     filters: search.filters,
     strict: search.strict,
     understand: search.narrow ? "auto" : "off",

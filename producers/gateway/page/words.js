@@ -1,4 +1,5 @@
-// Words of a search: the search box, and a chip for each word that says how it was read; a click undoes that.
+// Words of a search: the search box, and a chip for each word that says how it was read. A click undoes that, or has a
+// word that was read as a fact read as a plain word, which is only matched to the texts of items.
 import { find, h } from "./dom.js";
 
 const KINDS = {
@@ -16,7 +17,7 @@ export class WordControls {
     find("words-form").addEventListener("submit", (event) => {
       event.preventDefault();
       const text = find("words-text").value.trim();
-      onChange({ text: text || null, ignored: [] });
+      onChange({ text: text || null, ignored: [], plain: [] });
     });
   }
 
@@ -29,7 +30,7 @@ export class WordControls {
 
   /** Show how the words of a result were read. */
   explain({ understood = [] }) {
-    find("words").replaceChildren(...understood.map((word) => h("li", {}, this.#chip(word))));
+    find("words").replaceChildren(...understood.map((word) => h("li", {}, this.#chip(word), this.#plainChip(word))));
   }
 
   #chip(word) {
@@ -38,12 +39,21 @@ export class WordControls {
     if (word.kind === "unknown" && !isIgnored) return h("span.button.chip", { title: word.corrected ?? "" }, label);
     const action = isIgnored ? "Use this word again" : "Leave this word out";
     const properties = { type: "button", ariaPressed: String(!isIgnored), title: action, ariaLabel: `${action}: ${label}` };
-    return h("button.chip", { ...properties, onclick: () => this.#toggle(word.text, isIgnored) }, label, isIgnored ? " +" : " ×");
+    return h("button.chip", { ...properties, onclick: () => this.#toggle("ignored", word.text) }, label, isIgnored ? " +" : " ×");
   }
 
-  #toggle(text, isIgnored) {
-    const others = this.#search.ignored.filter((each) => each !== text);
-    this.onChange({ ignored: isIgnored ? others : [...others, text] });
+  /** The button that has a word read as a plain word, or as a fact again; null for words that are no facts. */
+  #plainChip({ text, kind, reason }) {
+    const isPlain = this.#search.plain.includes(text);
+    if (reason === "ignored" || (["word", "unknown"].includes(kind) && !isPlain)) return null;
+    const label = `Read as a plain word: ${text}`;
+    const properties = { type: "button", ariaPressed: String(isPlain), title: "Read as a plain word", ariaLabel: label };
+    return h("button.chip", { ...properties, onclick: () => this.#toggle("plain", text) }, "\u201c\u00a0\u201d");
+  }
+
+  #toggle(list, text) {
+    const chosen = this.#search[list];
+    this.onChange({ [list]: chosen.includes(text) ? chosen.filter((each) => each !== text) : [...chosen, text] });
   }
 }
 

@@ -87,6 +87,18 @@ def test_some_photos_were_taken_with_the_camera_held_askew(catalogue: Catalogue)
     assert turns.keys() & {3, 6, 8}
 
 
+def test_the_photo_of_the_street_shows_the_first_product_of_three_kinds(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    assert [product.kind for product in catalogue.street_products] == ["backpack", "chair", "umbrella"]
+    with Image.open(catalogue.street_photo) as photo:
+        assert photo.size == (640, 480)
+        pixels = np.asarray(photo, np.int16)
+    places = [pixels[100:400, left : left + 213].reshape(-1, 3) for left in (0, 213, 426)]
+    assert all(np.ptp(place, axis=0).min() > 60 for place in places), "there is a thing in each third"
+    assert not draw_catalogue(tmp_path, 3, seed=7).street_photo.exists(), "three products lack its kinds"
+
+
 def test_progress_is_reported_after_each_product(tmp_path: Path) -> None:
     drawn: list[int] = []
     draw_catalogue(tmp_path, 4, seed=1, drawn=lambda: drawn.append(1))

@@ -1,7 +1,7 @@
 """The demo's figures and verdict: the demo must fail when one of its promises does not hold."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +23,20 @@ from producers.demo.figures import (
     spread,
 )
 from producers.demo.kinds import KINDS
-from producers.demo.questions import PhotoAnswer, count_first_hits, is_found, sample, search_by_photo, try_filters
+from producers.demo.questions import (
+    PhotoAnswer,
+    SearchFunction,
+    count_first_hits,
+    is_found,
+    sample,
+    search_by_photo,
+    try_filters,
+    try_street,
+)
 from producers.demo.report import print_report, write_json, write_sheet
 from producers.demo.tour import TourOptions, run_tour
-from schemas.results import Hit, SearchResult
-from schemas.searches import SearchRequest
+from schemas.results import Hit, RegionResult, SearchResult
+from schemas.searches import Crop, SearchRequest
 
 SOME = LatencySpread(12.0, 20.0, 10)
 
@@ -122,6 +131,31 @@ def test_hits_that_break_a_filter_are_noticed(catalogue: Catalogue) -> None:
     assert trials[0].promise.detail == "1 hits, 1 of them wrong"
 
 
+def street_answer(catalogue: Catalogue, order: Sequence[int]) -> SearchFunction:
+    """A system that finds the products of the street in its things, which it gives from right to left."""
+    products = [catalogue.street_products[number] for number in order]
+    regions = tuple(
+        RegionResult(box=Crop(x=0.3 * place, y=0, w=0.3, h=1), objectness=0.9, hits=(hit(product.id),))
+        for place, product in enumerate(products)
+    )
+
+    def ask(request: SearchRequest) -> SearchResult:
+        assert request.objects == "auto"
+        return SearchResult(request_id=request.request_id, status="ok", regions=regions[::-1])
+
+    return ask
+
+
+def test_each_thing_of_the_street_must_find_its_kind_where_it_is(catalogue: Catalogue) -> None:
+    good = try_street(street_answer(catalogue, (0, 1, 2)), catalogue).promise
+    assert (good.kept, good.detail) == (
+        True,
+        "backpack, chair, umbrella first, of backpack, chair, umbrella from left to right",
+    )
+    for order in ((0, 2, 1), (0, 1), ()):
+        assert not try_street(street_answer(catalogue, order), catalogue).promise.kept
+
+
 def test_no_hits_at_all_break_a_filter_promise_too(catalogue: Catalogue) -> None:
     assert not any(trial.promise.kept for trial in try_filters(answer_with(), catalogue))
 
@@ -145,10 +179,11 @@ def test_the_json_has_the_figures_the_verdict_and_the_machine(figures: DemoFigur
 def test_the_sheet_is_a_picture_with_queries_and_hits(catalogue: Catalogue, tmp_path: Path) -> None:
     ask = answer_with(*(product.id for product in catalogue.products[:6]))
     photos: list[PhotoAnswer] = [search_by_photo(ask, catalogue, product) for product in catalogue.products[:5]]
-    write_sheet(tmp_path / "demo.png", catalogue, photos, try_filters(ask, catalogue))
+    street = try_street(street_answer(catalogue, (0, 1, 2)), catalogue)
+    write_sheet(tmp_path / "demo.png", catalogue, photos, [street, *try_filters(ask, catalogue)])
     with Image.open(tmp_path / "demo.png") as sheet:
         assert sheet.width > 1000
-        assert sheet.height > 8 * 200
+        assert sheet.height > (9 + 3) * 200, "nine searches, one of them with three things"
 
 
 def test_the_report_says_what_is_wrong(figures: DemoFigures) -> None:

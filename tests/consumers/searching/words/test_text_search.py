@@ -184,6 +184,11 @@ def test_words_can_be_left_out_or_matched_as_they_are(ask: Any) -> None:
     assert kinds(plain) == [("summer", "word"), ("red", "word")]
 
 
+def test_a_plain_word_that_no_text_has_is_not_read_as_another_one(ask: Any) -> None:
+    assert kinds(ask(text="shirt roadstar"))[1] == ("roadstar", "brand")
+    assert kinds(ask(text="shirt roadstar", plain_words=("roadstar",)))[1] == ("roadstar", "unknown")
+
+
 def test_words_beside_an_item_change_what_they_name_and_leave_the_rest(ask: Any) -> None:
     result = ask(item_id="navy-shirt", text="the same but in red")
     assert {hit.item_id for hit in result.hits} == {"red-shirt", "red-dress", "red-tee"}
