@@ -1,7 +1,8 @@
 """Meanings of texts: a small shop whose encoder has a text tower, which knows the pictures of some texts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from consumers.searching.words.text_search import fuse_ranks
 from consumers.vision.colour import make_colour_extractor
 from consumers.vision.embedder import ImageEmbedder
 from consumers.vision.look_vector import look_size
+from infra.array_types import Floats
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
 from infra.fetching.fetcher import ImageFetcher
@@ -68,14 +70,33 @@ def joint_embedder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageEm
         yield ImageEmbedder(encoder, make_colour_extractor(), DecodeLimits(), pool)
 
 
+@dataclass
+class CountingTower:
+    """The text tower of an encoder, which notes the texts that it reads."""
+
+    encoder: TextEncoder
+    texts: list[str] = field(default_factory=list)
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        self.texts += texts
+        return self.encoder.encode_texts(texts)
+
+
 @pytest.fixture
-def ask(joint_embedder: ImageEmbedder, images: ImageFetcher, outbox: Outbox, tmp_path: Path) -> Iterator[Any]:
+def tower(joint_embedder: ImageEmbedder) -> CountingTower:
+    assert isinstance(joint_embedder.encoder, TextEncoder)
+    return CountingTower(joint_embedder.encoder)
+
+
+@pytest.fixture
+def ask(
+    joint_embedder: ImageEmbedder, tower: CountingTower, images: ImageFetcher, outbox: Outbox, tmp_path: Path
+) -> Iterator[Any]:
     """Asks one question about the shop."""
     encoder = joint_embedder.encoder
-    assert isinstance(encoder, TextEncoder)
     index = Shard(tmp_path, 0)
     index.open(encoder.fingerprint, look_size(encoder))
-    pipeline = ImagePipeline(images.fetch_waves, joint_embedder.embed, encoder.fingerprint, text_encoder=encoder)
+    pipeline = ImagePipeline(images.fetch_waves, joint_embedder.embed, encoder.fingerprint, text_encoder=tower)
     calibrator = Calibrator(index, joint_embedder.embed, parts_of(encoder), nulls=NullEmbeddings(32))
     indexer = ItemIndexer(pipeline, index, enrichers_of(index, calibrator), OutcomePublisher(outbox))
     things = [Event(thing(name, tenant)) for tenant in ("default", "small") for name in list(SHOP)[: size(tenant)]]
@@ -160,10 +181,11 @@ def test_a_collection_of_few_pictures_has_no_range_for_a_text_beside_a_look(ask:
     assert set(ids(result)) == {"meadow", "desert"}
 
 
-def test_pages_of_a_text_follow_each_other(ask: Any) -> None:
+def test_pages_of_a_text_follow_each_other_and_the_tower_reads_it_once(ask: Any, tower: CountingTower) -> None:
     whole = ids(ask(text="cosy evening"))
     pages = [ids(ask(text="cosy evening", top_k=2, offset=offset)) for offset in (0, 2, 4)]
     assert [name for page in pages for name in page] == whole[:6]
+    assert tower.texts == ["cosy evening"]
 
 
 def test_ranks_are_fused_by_their_reciprocals() -> None:
