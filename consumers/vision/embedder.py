@@ -18,7 +18,7 @@ from consumers.vision.look import Look, RegionLook
 from consumers.vision.look_vector import has_unit_parts
 from consumers.vision.moderator import NO_MODERATOR, ImageModerator
 from consumers.vision.perceptual_hash import NO_HASH, PerceptualHash, perceptual_hash
-from consumers.vision.regions import Region, choose_regions, cut_out
+from consumers.vision.regions import Region, choose_regions, cut_out, shows_one_thing
 from consumers.vision.restoration import brighten, deblur
 from infra.array_types import Floats
 from infra.images.decode import CropRegion, DecodedImage, DecodeLimits, decode, thumbnail
@@ -130,13 +130,13 @@ class ImageEmbedder:
 
     def _cut_regions(self, images: Sequence[_EncodedImage], objects: Objects) -> list[_RegionPart]:
         """Find the things in the pictures, and prepare the part of the picture with each for the encoder."""
-        pictures = [image.picture for image in images if image.picture is not None]
-        if self.open_detector is None or not pictures:
+        searched = [(number, each.picture) for number, each in enumerate(images) if each.picture is not None]
+        if self.open_detector is None or not searched:
             return []
-        detections = self.open_detector().detect(pictures)
+        detections = self.open_detector().detect([picture for _, picture in searched])
         regions = [
             (number, picture, region)
-            for number, (picture, boxes) in enumerate(zip(pictures, detections, strict=True))
+            for (number, picture), boxes in zip(searched, detections, strict=True)
             for region in choose_regions(picture.size, boxes, objects)
         ]
         return list(self.pool.map(lambda arguments: self._cut_region(*arguments), regions))
@@ -173,7 +173,8 @@ class ImageEmbedder:
         views = tuple(self.encoder.prepare(image, box) for box in focus.boxes)
         encoder_input = EncoderInput(views, focus.studio)
         found = find_keypoints(image, options.keypoints) if options.keypoints else None
-        searched = None if options.objects == "none" else image
+        is_whole_enough = options.objects == "auto" and focus.studio and shows_one_thing(reduced)
+        searched = None if options.objects == "none" or is_whole_enough else image
         colour_facts = self.colours.extract(image, reduced)
         return _EncodedImage(encoder_input, colour_facts, small, *size, phash, labels, found, searched)
 

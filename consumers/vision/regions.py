@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 from PIL.Image import Image
 from PIL.Image import new as new_image
 
 from infra.array_types import Box
+from infra.images.resize import FINE_SIDE, Overview
 from schemas.items import MAX_REGIONS, Objects
 from schemas.searches import Crop
 
@@ -21,6 +24,12 @@ MIN_THINGS, WHOLE_SHARE = 2, 0.45
 
 With these and MIN_OBJECTNESS it answers for the whole of .99 of 341 photos of a garment and .98 of 296 photos of
 groceries, and regions cover .94 of 300 things of composites, .76 of 298 where two of three are partly hidden."""
+MIN_DIFFERENCE, MAX_GAP, MIN_PART_SHARE = 24, 4, 0.01
+"""On a plain ground, pixels of a thing differ from it by this much of 255 in a channel; parts with a gap of so many
+pixels of the overview are of one thing; and smaller parts of the overview are none.
+
+The detector takes parts of drawn things for things: of 60 drawn studio pictures `auto` would answer for the whole
+of 26, with this for all."""
 
 
 @dataclass(frozen=True)
@@ -90,3 +99,13 @@ def cut_out(image: Image, box: Box) -> Image:
     square = new_image("RGB", (max(part.size),) * 2, "white")
     square.paste(part, ((square.width - part.width) // 2, (square.height - part.height) // 2))
     return square
+
+
+def shows_one_thing(reduced: Overview) -> bool:
+    """Whether the overview of a picture with a plain border has one connected thing: then the whole is enough."""
+    pixels = reduced.fine.astype(np.int16)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
+    mask = (np.abs(pixels - np.median(border, axis=0)).max(2) > MIN_DIFFERENCE).astype(np.uint8)
+    joined = cv2.dilate(mask, np.ones((MAX_GAP + 1, MAX_GAP + 1), np.uint8))
+    _, _, parts, _ = cv2.connectedComponentsWithStats(joined)
+    return int((parts[1:, cv2.CC_STAT_AREA] >= MIN_PART_SHARE * FINE_SIDE**2).sum()) <= 1

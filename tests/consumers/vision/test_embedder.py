@@ -266,7 +266,7 @@ def test_each_thing_has_a_look_of_its_own_from_the_same_batch(
 ) -> None:
     encoder = RecordingEncoder()
     embedder = ImageEmbedder(encoder, colours, DecodeLimits(), pool, open_detector=ComponentDetector)
-    look, other = embedder.embed([two_discs, red], (), EmbedOptions(objects="auto"))
+    other, look = embedder.embed([red, two_discs], (), EmbedOptions(objects="auto"))
     assert isinstance(look, Look)
     assert isinstance(other, Look)
     assert [region.look.colours[0] for region in look.regions] == ["red", "blue"]

@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from consumers.vision.regions import MIN_OBJECTNESS, MIN_SIDE, Region, choose_regions, cut_out
+from consumers.vision.regions import MIN_OBJECTNESS, MIN_SIDE, Region, choose_regions, cut_out, shows_one_thing
 from infra.array_types import Box
+from infra.images.resize import overview
 from schemas.items import MAX_REGIONS
 
 SIZE = (400, 300)
@@ -72,3 +73,27 @@ def test_a_thing_is_cut_out_in_the_middle_of_a_white_square() -> None:
     assert part.size == (200, 200)
     assert part.getpixel((100, 100)) == (255, 0, 0)
     assert part.getpixel((10, 100)) == part.getpixel((190, 100)) == (255, 255, 255)
+
+
+def on_white(*boxes: tuple[int, int, int, int]) -> Image.Image:
+    """Blue things on white."""
+    image = Image.new("RGB", (600, 600), "white")
+    for box in boxes:
+        ImageDraw.Draw(image).rectangle(box, fill="#2255cc")
+    return image
+
+
+@pytest.mark.parametrize(
+    ("boxes", "expected"),
+    [
+        ([(100, 100, 300, 500)], True),
+        ([(100, 100, 290, 500), (300, 100, 500, 500)], True),  # two parts of a thing, with a narrow gap
+        ([(50, 100, 250, 500), (350, 100, 550, 500)], False),
+        ([(100, 100, 400, 500), (560, 560, 580, 580)], True),  # a thing and a speck
+        ([], True),
+    ],
+)
+def test_on_a_plain_ground_one_connected_thing_is_the_whole(
+    boxes: list[tuple[int, int, int, int]], *, expected: bool
+) -> None:
+    assert shows_one_thing(overview(on_white(*boxes))) == expected
