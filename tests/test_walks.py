@@ -5,7 +5,7 @@ import pytest
 from tests.walks import walks
 
 pytestmark = pytest.mark.long
-MOST_STOPS = {"consumers/indexing/": 20, "consumers/searching/": 21}
+MOST_STOPS = {"consumers/indexing/": 20, "consumers/searching/": 23}
 """Files of the own room, and other rooms, by the own room."""
 
 
