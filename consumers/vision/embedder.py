@@ -1,7 +1,7 @@
 """Image embedder: computes the look of a picture, one vector of its object, its style (texture) and its colours."""
 
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -118,8 +118,6 @@ class ImageEmbedder:
         valid = [result for result in results if isinstance(result, _EncodedImage)]
         started = time.perf_counter()
         parts = self._cut_regions(valid, options.objects) if options.objects != "none" else []
-        if options.restored:
-            valid = _without_middle(valid, {each.number for each in parts})
         batch = [*valid, *(each.part for each in parts)]
         vectors = self._encode([image.encoder_input for image in batch]) if batch else ()
         encoded_ms = (time.perf_counter() - started) * 1000
@@ -200,19 +198,6 @@ class ImageEmbedder:
             keypoints=image.keypoints,
             whole_view=whole_view,
         )
-
-
-def _without_middle(images: Sequence[_EncodedImage], several: Set[int]) -> list[_EncodedImage]:
-    """Leave the whole view alone to queries with several things, which have these numbers.
-
-    They are searched by each thing: the middle of such a picture is any of them, and a fifth of the work.
-    """
-    return [
-        replace(image, encoder_input=EncoderInput(image.encoder_input.views[:1], image.encoder_input.studio))
-        if number in several
-        else image
-        for number, image in enumerate(images)
-    ]
 
 
 def _add_regions(

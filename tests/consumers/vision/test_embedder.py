@@ -291,36 +291,6 @@ def test_the_look_of_the_whole_is_the_same_with_things_and_without(
     assert len(rich.regions) == 2
 
 
-@dataclass(frozen=True)
-class BoxDetector:
-    """A detector that finds the same boxes in every picture."""
-
-    boxes: Sequence[Box]
-    name: str = "boxes"
-
-    def detect(self, images: Sequence[Image.Image]) -> list[list[tuple[Box, float]]]:
-        return [[(box, 0.9) for box in self.boxes] for _ in images]
-
-
-@pytest.mark.parametrize(
-    ("boxes", "restored", "views"),
-    [
-        ([], True, [2, 1]),  # the whole with its middle, and the whole alone for its own look
-        ([(20, 20, 120, 120), (200, 50, 300, 150)], True, [1, 1, 1]),  # the whole, and two things
-        ([(20, 20, 120, 120), (200, 50, 300, 150)], False, [2, 1, 1, 1]),
-    ],
-)
-def test_a_query_with_several_things_is_encoded_without_its_middle(
-    boxes: list[Box], *, restored: bool, views: list[int], pool: ThreadPoolExecutor, colours: ColourExtractor,
-    encode: Encode,
-) -> None:  # fmt: skip
-    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (300, 400, 3), np.uint8))
-    encoder = RecordingEncoder()
-    embedder = ImageEmbedder(encoder, colours, DecodeLimits(), pool, open_detector=lambda: BoxDetector(boxes))
-    embedder.embed([encode(noise)], (), EmbedOptions(restored=restored, objects="auto"))
-    assert sorted(len(each.views) for each in encoder.inputs) == sorted(views)
-
-
 def test_a_thing_whose_look_fails_is_left_out(
     pool: ThreadPoolExecutor, colours: ColourExtractor, two_discs: bytes
 ) -> None:
