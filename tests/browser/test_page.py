@@ -199,7 +199,8 @@ def test_hits_change_places_while_a_slider_moves_and_the_search_follows(page: Pa
     slider.dispatch_event("change")
     page.wait_for_url("**weights=0,**")
     wait_for_answer(page)
-    unchanged = [item for item in item_ids(page) if item in moved]
+    # Of a post another thing may be the nearest by the new weights, which the page cannot know.
+    unchanged = [item for item in item_ids(page) if item in moved and not item.startswith("https:")]
     assert unchanged == [item for item in moved if item in unchanged]
 
 
