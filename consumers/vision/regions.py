@@ -23,7 +23,7 @@ MIN_THINGS, WHOLE_SHARE = 2, 0.45
 """With `auto` the whole is enough for fewer things, or if a thing has this share of the picture.
 
 With these and MIN_OBJECTNESS it answers for the whole of .99 of 341 photos of a garment and .98 of 296 photos of
-groceries, and regions cover .94 of 300 things of composites, .76 of 298 where two of three are partly hidden."""
+groceries, and regions cover .91 of 300 things of composites, .80 of 296 where two of three are partly hidden."""
 MIN_DIFFERENCE, MAX_GAP, MIN_PART_SHARE = 24, 4, 0.01
 """On a plain ground, pixels of a thing differ from it by this much of 255 in a channel; parts with a gap of so many
 pixels of the overview are of one thing; and smaller parts of the overview are none.
