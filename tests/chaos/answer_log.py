@@ -65,6 +65,8 @@ class AnswerLog:
         kinds = Counter(answer.status for found in self.answers.values() for answer in found)
         report.figures["requests"] = len(self.sent)
         report.expect("lost", self.open, 0)
+        if lost := [name for name in self.sent if name not in self.answers]:
+            report.figures["which lost"] = "; ".join(map(self._describe, lost[:6]))
         report.expect("doubled", sum(len(found) - 1 for found in self.answers.values()), 0)
         if twice := [name for name, found in self.answers.items() if len(found) > 1]:
             report.figures["which doubled"] = "; ".join(map(self._describe, twice[:6]))
@@ -78,8 +80,10 @@ class AnswerLog:
             report.figures[f"answered in, {name}, ms"] = round(1000 * float(np.percentile(seconds, share)))
 
     def _describe(self, name: str) -> str:
-        waits = ", ".join(f"{answer.at - self.sent[name]:.1f}" for answer in self.answers[name])
-        return f"{name} of partition {self.partition_of(name)} after {waits} s"
+        waits = ", ".join(f"{answer.at - self.sent[name]:.1f}" for answer in self.answers.get(name, ()))
+        sent = self.sent[name] - min(self.sent.values())
+        answered = f"answered after {waits} s" if waits else "never answered"
+        return f"{name} of partition {self.partition_of(name)}, sent at {sent:.1f} s, {answered}"
 
 
 @contextmanager
