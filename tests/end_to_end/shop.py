@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from tests.disc_scenes import draw_discs
 from tests.end_to_end.system import System
 
 SCENE = (("red", 260, (40, 120)), ("blue", 220, (380, 60)))
@@ -26,9 +25,5 @@ def index_shop(system: System, shop: Path, discs: Path) -> str:
 
 def draw_scene(discs: Path, path: Path) -> Path:
     """Draw a picture with the discs of SCENE on white."""
-    scene = Image.new("RGB", (640, 480), "white")
-    for name, side, place in SCENE:
-        with Image.open(discs / f"{name}.png") as disc:
-            scene.paste(disc.convert("RGB").resize((side, side)), place)
-    scene.save(path)
+    draw_discs(discs, (640, 480), SCENE).save(path)
     return path

@@ -27,6 +27,7 @@ from schemas.results import SearchResult
 from schemas.searches import Crop
 from tests.component_detector import ComponentDetector
 from tests.consumers.conftest import answer_to
+from tests.disc_scenes import draw_discs
 
 if TYPE_CHECKING:
     from tests.consumers.conftest import Outbox
@@ -43,12 +44,8 @@ SIDE, RED_AT, BLUE_AT = 150, (10, 20), (230, 130)
 @pytest.fixture
 def post(discs: Path) -> InlineImage:
     """A picture with a red and a blue disc."""
-    picture = Image.new("RGB", (400, 300), "white")
-    for name, place in (("red", RED_AT), ("blue", BLUE_AT)):
-        with Image.open(discs / f"{name}.png") as disc:
-            picture.paste(disc.convert("RGB").resize((SIDE, SIDE)), place)
     out = BytesIO()
-    picture.save(out, "PNG")
+    draw_discs(discs, (400, 300), (("red", SIDE, RED_AT), ("blue", SIDE, BLUE_AT))).save(out, "PNG")
     return InlineImage(data=out.getvalue())
 
 

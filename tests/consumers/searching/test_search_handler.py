@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image
 
 from consumers.embedding.pipeline import ImagePipeline
 from consumers.embedding.stage_timer import LatencyEstimate
@@ -35,6 +34,7 @@ from tests.component_detector import ComponentDetector
 
 if TYPE_CHECKING:
     from tests.consumers.conftest import Outbox
+from tests.disc_scenes import draw_discs
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
@@ -249,12 +249,8 @@ def test_even_an_unreadable_request_is_answered(outbox: "Outbox", sent: bytes | 
 @pytest.fixture
 def street(discs: Path) -> InlineImage:
     """A picture with a red disc and a smaller blue one on a plain ground."""
-    picture = Image.new("RGB", (600, 400), "white")
-    for name, side, place in (("red", 200, (30, 100)), ("blue", 150, (400, 50))):
-        with Image.open(discs / f"{name}.png") as disc:
-            picture.paste(disc.convert("RGB").resize((side, side)), place)
     out = BytesIO()
-    picture.save(out, "PNG")
+    draw_discs(discs, (600, 400), (("red", 200, (30, 100)), ("blue", 150, (400, 50)))).save(out, "PNG")
     return InlineImage(data=out.getvalue())
 
 
