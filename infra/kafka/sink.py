@@ -34,8 +34,13 @@ UNKNOWN_TOPIC_CODES = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PAR
 ANY_PARTITION = -1
 """Tells the client to select the partition by the key."""
 
-IDEMPOTENT_DELIVERY: Mapping[str, ConfigValue] = {"enable.idempotence": True, "linger.ms": 2}
-"""Records are written once and in order: for events. The first one waits 0.5 s or more for a producer id."""
+IN_FLIGHT = "max.in.flight.requests.per.connection"
+IDEMPOTENT_DELIVERY: Mapping[str, ConfigValue] = {"enable.idempotence": True, "linger.ms": 2, IN_FLIGHT: 1}
+"""Records are written once and in order: for events. The first one waits 0.5 s or more for a producer id.
+
+With several requests in flight the first records of a producer can be lost when a leader dies: the new leader knows
+no sequence of this producer, so that it accepts the second request without the first (Kafka 4.4). Then the client
+reports both as delivered, the first without an offset (librdkafka 2.16.0, rd_kafka_dr_implicit_ack)."""
 LOW_LATENCY_DELIVERY: Mapping[str, ConfigValue] = {"enable.idempotence": False, "linger.ms": 0}
 """A record is sent at once and may be written twice: for search requests, whose replies match by correlation id."""
 
@@ -79,6 +84,7 @@ class EventSink:
         self.producer = self._start()
         """Only for infra.kafka.transactions."""
         self._failed: dict[int, list[tuple[OutgoingRecord, KafkaError]]] = defaultdict(list)
+        self._unconfirmed: dict[int, list[OutgoingRecord]] = defaultdict(list)
         self.tracing = tracing
         """Writes a span for each event that is sent; None in workers, which trace their processing instead."""
         self.arrived: dict[Partition, int] = {}
@@ -114,21 +120,25 @@ class EventSink:
         )
 
     def flush(self) -> None:
-        """Wait until all sent records, or their fallbacks, are acknowledged.
+        """Wait until all sent records, or their fallbacks, are acknowledged; unconfirmed ones are sent again.
 
         Raises RecordRefused, Unavailable or KafkaFault if any record of this thread was not delivered; a producer
         with a transactional id also Fenced.
         """
         while True:
             remaining = self._wait_for_reports(DELIVERY_SECONDS + 1)
-            failed = self._failed.pop(threading.get_ident(), [])
-            if not failed and not remaining:
+            failed, unconfirmed = self.pop_failed(), self._pop_unconfirmed()
+            if not (failed or remaining or unconfirmed):
                 return
-            if remaining or any(fallback_for(record, error) is None for record, error in failed):
+            fallbacks = [fallback for each in failed if (fallback := fallback_for(*each)) is not None]
+            if remaining or len(fallbacks) < len(failed):
                 raise self._delivery_error(failed, remaining)
-            for record, error in failed:
-                if (fallback := fallback_for(record, error)) is not None:
-                    self.send_record(fallback)
+            for record in (*unconfirmed, *fallbacks):
+                self.send_record(record)
+
+    def is_confirmed(self, seconds: float) -> bool:
+        """Whether all records of this thread are reported in time, none of them unconfirmed."""
+        return not self._wait_for_reports(seconds) and not self._pop_unconfirmed()
 
     def close(self) -> None:
         """Close the producer, after at most 1 s of waiting for queued records."""
@@ -145,10 +155,18 @@ class EventSink:
         while len(self.producer) and time.monotonic() < deadline:
             self._serve(0.01)
         self._failed.clear()
+        self._unconfirmed.clear()
 
     def pop_failed(self) -> list[tuple[OutgoingRecord, KafkaError]]:
         """Remove and return the failed records of this thread; only for infra.kafka.transactions."""
         return self._failed.pop(threading.get_ident(), [])
+
+    def _pop_unconfirmed(self) -> list[OutgoingRecord]:
+        """Remove and return the records of this thread that the client reports as delivered without an offset.
+
+        The client has inferred this from a later record; they may be lost (see IDEMPOTENT_DELIVERY).
+        """
+        return self._unconfirmed.pop(threading.get_ident(), [])
 
     def _delivery_error(self, failed: Sequence[tuple[OutgoingRecord, KafkaError]], remaining: int) -> Exception:
         error = _delivery_error(failed, remaining)
@@ -206,6 +224,8 @@ class EventSink:
             self._is_rejected = self._is_rejected or error.code() in FENCED_CODES
             if classify(error) is ErrorClass.FATAL:
                 self.problems.record_error(error, record.topic)
+        elif offset is None and self._config["enable.idempotence"]:
+            self._unconfirmed[thread_id].append(record)
         elif topic is not None and partition is not None and offset is not None:
             topic_partition = plain_topic(self._kafka, topic), partition
             self.arrived[topic_partition] = max(offset, self.arrived.get(topic_partition, 0))

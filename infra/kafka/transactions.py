@@ -22,7 +22,7 @@ from infra.kafka.errors import (
 from infra.kafka.names import OffsetAndMetadata, client_offsets, group_name
 from infra.kafka.problems import Problems
 from infra.kafka.record import OutgoingRecord, Partition
-from infra.kafka.sink import IDEMPOTENT_DELIVERY, EventSink, fallback_for
+from infra.kafka.sink import IDEMPOTENT_DELIVERY, IN_FLIGHT, EventSink, fallback_for
 from infra.retry import Retry
 from schemas.failures import Unavailable
 
@@ -109,6 +109,9 @@ class TransactionSink:
         except TimeoutError:
             self._replace_producer()
             raise Unavailable("the group's coordinator has not answered, so a new producer is used") from None
+        if not self._sink.is_confirmed(self._limit_seconds(self._answer_seconds)):
+            self._replace_producer()
+            raise Unavailable("the brokers have not confirmed all records, so a new producer is used")
         try:
             self._step(lambda: self._sink.producer.commit_transaction(self._limit_seconds(self._answer_seconds)))
             self._is_open, self._answer_seconds = False, ANSWER_SECONDS
@@ -143,10 +146,10 @@ class TransactionSink:
         No local variable refers to the producer: a traceback would keep it and its threads alive after replacement.
         """
         offsets_to_commit, seconds = client_offsets(self._kafka, offsets), self._limit_seconds(self._answer_seconds)
-        _call_with_timeout(
-            seconds + CALL_GRACE_SECONDS,
+        call_in_thread(
+            "transaction",
             lambda: self._sink.producer.send_offsets_to_transaction(offsets_to_commit, group, seconds),
-        )
+        ).result(seconds + CALL_GRACE_SECONDS)  # after that the thread is abandoned
 
     def _commit_again(
         self,
@@ -220,7 +223,8 @@ class TransactionSink:
 
     def _start(self) -> EventSink:
         config = {**IDEMPOTENT_DELIVERY, **dict.fromkeys(TIMEOUTS, self._timeout_ms), **RECOVERY_SETTINGS}
-        config |= {"linger.ms": 0, "transactional.id": self._name}
+        # Several requests may be in flight, for speed: a transaction with an unconfirmed record is not committed.
+        config |= {"linger.ms": 0, "transactional.id": self._name, IN_FLIGHT: 5}
         sink = EventSink(self._kafka, config, self._problems)
         try:
             Retry(self._limit_seconds(START_SECONDS)).run(
@@ -236,11 +240,6 @@ class TransactionSink:
             )
             raise to_exception(error, what) from None
         return sink
-
-
-def _call_with_timeout(seconds: float, call: Callable[[], object]) -> None:
-    """Run a call in a thread; after `seconds` the thread is abandoned and TimeoutError is raised."""
-    call_in_thread("transaction", call).result(seconds)
 
 
 def _is_transient(problem: Exception) -> bool:
