@@ -33,7 +33,7 @@ from infra.qdrant.embedded.client import EmbeddedIndex
 from producers.demo.catalogue import MAX_PRODUCTS, draw_catalogue
 from producers.demo.figures import LatencySpread
 from tests.benchmarks.index_calls import Bench, Calls, Load, Stalls, optimise, query_kinds, wait_until_optimised
-from tests.benchmarks.steady_rate import Fresh, Searches, put_steadily, search_steadily
+from tests.benchmarks.steady_rate import Fresh, Queries, Searches, put_steadily, search_steadily
 from tests.benchmarks.synthetic_points import (
     NOISE,
     TENANT,
@@ -180,7 +180,7 @@ def measure(
             progress.remove_task(task)
     pictures, kafka = [picture for picture, _ in labelled], kafka_of(system)
     progress.add_task("searching over Kafka", total=None)
-    searches = search_steadily(kafka, pictures, TENANT, SEARCH_RATE, round(SEARCH_RATE * sizes.seconds))
+    searches = search_steadily(kafka, Queries(pictures, TENANT), SEARCH_RATE, round(SEARCH_RATE * sizes.seconds))
     indexed, removed = put_steadily(
         kafka, pictures, TENANT, sizes.item_rate, round(sizes.item_rate * sizes.seconds)
     )

@@ -13,7 +13,7 @@ from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, TopicReader
 from producers.demo.figures import LatencySpread, spread
 from schemas.envelope import Event, from_bytes
-from schemas.items import InlineImage, ItemDeleted, ItemUpserted, item_key
+from schemas.items import InlineImage, ItemDeleted, ItemUpserted, Objects, item_key
 from schemas.outcomes import ItemIndexed, ItemRemoved
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
@@ -49,16 +49,34 @@ class Fresh:
     times: LatencySpread
 
 
-def search_steadily(
-    kafka: KafkaSettings, pictures: Sequence[bytes], tenant: str, rate: float, count: int
-) -> Searches:
+@dataclass(frozen=True)
+class Queries:
+    """Searches of a tenant by these pictures in turn, and which things in them are searched for."""
+
+    pictures: Sequence[bytes]
+    tenant: str
+    objects: Objects = "none"
+
+    def take(self, count: int) -> Iterator[SearchRequest]:
+        """The first so many, each by a picture that is new to the worker."""
+        for picture in islice(cycle(self.pictures), count):
+            yield SearchRequest(
+                request_id=uuid.uuid4().hex,
+                tenant=self.tenant,
+                image=InlineImage(data=new(picture)),
+                deadline_ms=PATIENCE_MS,
+                objects=self.objects,
+            )
+
+
+def search_steadily(kafka: KafkaSettings, queries: Queries, rate: float, count: int) -> Searches:
     """So many searches, `rate` a second, after a few to warm up."""
     wholes, looked, answered = list[float](), list[float](), 0
     with SearchClient(kafka) as client:
-        for picture in islice(cycle(pictures), WARM_SEARCHES):
-            client.search(_request(picture, tenant))
-        for due, picture in _paced(islice(cycle(pictures), count), rate):
-            result: SearchResult = client.search(_request(picture, tenant))
+        for request in queries.take(WARM_SEARCHES):
+            client.search(request)
+        for due, request in _paced(queries.take(count), rate):
+            result: SearchResult = client.search(request)
             wholes.append((time.monotonic() - due) * 1000)
             looked.append(result.times.decoded + result.times.encoded)
             answered += result.status in ("ok", "no_match")
@@ -120,10 +138,3 @@ def _paced(elements: Iterator[Element], rate: float) -> Iterator[tuple[float, El
         due = started + number / rate
         time.sleep(max(0.0, due - time.monotonic()))
         yield due, element
-
-
-def _request(picture: bytes, tenant: str) -> SearchRequest:
-    name = uuid.uuid4().hex
-    return SearchRequest(
-        request_id=name, tenant=tenant, image=InlineImage(data=new(picture)), deadline_ms=PATIENCE_MS
-    )

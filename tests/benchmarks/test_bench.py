@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from producers.demo.catalogue import draw_catalogue
-from tests.benchmarks import bench, capacity_simulation, indexes, load, search, two_brokers, verification
+from tests.benchmarks import bench, capacity_simulation, indexes, load, objects, search, two_brokers, verification
 from tests.benchmarks.whole_path import run_system
 from tests.end_to_end.system import System
 
@@ -41,7 +41,7 @@ def shared(started: System, monkeypatch: pytest.MonkeyPatch) -> None:
     def found(folder: Path, encoder: str, settings: object = None) -> Iterator[System]:
         yield started
 
-    for module in (bench, search, capacity_simulation, two_brokers):
+    for module in (bench, search, capacity_simulation, objects, two_brokers):
         monkeypatch.setattr(module, "run_system", found)
 
 
@@ -72,6 +72,29 @@ def test_the_benchmark_measures_every_stage_and_loses_nothing(tmp_path: Path) ->
     assert len(figures["ratios"]) == 5
     assert min(figures["ratios"].values()) > 0
     assert min(figures["limits"].values()) > 0
+
+
+def lay_out_composites(folder: Path) -> None:
+    """The tables of things and grounds that composites are drawn from, with the pictures of a drawn catalogue."""
+    products = draw_catalogue(folder / "grocery", 12, 7).products
+    rows = [(one.image, "catalog", one.kind) for one in products] + [(products[0].photo, "val", products[0].kind)]
+    with (folder / "grocery" / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "split", "label"), *rows])
+    (folder / "fashion").mkdir()
+    with (folder / "fashion" / "products.csv").open("w", newline="") as file:
+        clothes = [(f"../grocery/{one.image}", str(10 * number)) for number, one in enumerate(products)]
+        csv.writer(file).writerows([("image", "id"), *clothes])
+
+
+@pytest.mark.usefixtures("shared")
+def test_searches_with_objects_and_without_are_all_answered(tmp_path: Path) -> None:
+    lay_out_composites(tmp_path)
+    report = tmp_path / "objects.json"
+    small = ("--encoder", "fake", "--items", "6", "--rounds", "1", "--seconds", "1", "--json", str(report))
+    run(objects, tmp_path, *small)
+    figures = json.loads(report.read_text())
+    assert all((figures[kind]["sent"], figures[kind]["answered"]) == (5, 5) for kind in ("none", "auto"))
+    assert all(figures[kind]["whole_p95_ms"] > 0 for kind in ("none", "auto"))
 
 
 @pytest.mark.usefixtures("shared")

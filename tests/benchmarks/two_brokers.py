@@ -26,7 +26,7 @@ from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import draw_catalogue
 from producers.demo.figures import LatencySpread
 from tests.benchmarks.echo import echo
-from tests.benchmarks.steady_rate import Searches, search_steadily
+from tests.benchmarks.steady_rate import Queries, Searches, search_steadily
 from tests.benchmarks.whole_path import ingest, kafka_of, run_system, tenant_of
 from tests.chaos.brokers import KINDS, Kind, broker_for_up, brokers_of
 from tests.end_to_end.system import System
@@ -73,12 +73,12 @@ def measure(
     seconds: float,
 ) -> dict[Kind, Measured]:
     """Ask each system in turn, round after round."""
-    measured = {kind: Measured() for kind in systems}
+    measured, queries = {kind: Measured() for kind in systems}, Queries(pictures, tenant_of(0))
     for _ in range(rounds):
         for kind, system in systems.items():
-            found = search_steadily(kafka_of(system), pictures, tenant_of(0), rate, round(rate * seconds))
+            found = search_steadily(kafka_of(system), queries, rate, round(rate * seconds))
             measured[kind].rounds.append(found)
-            at_once = search_steadily(echoes[kind], pictures, tenant_of(0), rate, round(rate * seconds))
+            at_once = search_steadily(echoes[kind], queries, rate, round(rate * seconds))
             measured[kind].echoes.append(at_once)
     return measured
 
