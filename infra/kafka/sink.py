@@ -40,7 +40,8 @@ IDEMPOTENT_DELIVERY: Mapping[str, ConfigValue] = {"enable.idempotence": True, "l
 
 With several requests in flight the first records of a producer can be lost when a leader dies: the new leader knows
 no sequence of this producer, so that it accepts the second request without the first (Kafka 4.4). Then the client
-reports both as delivered, the first without an offset (librdkafka 2.16.0, rd_kafka_dr_implicit_ack)."""
+reports both as delivered, the first without an offset (librdkafka 2.16.0, rd_kafka_dr_implicit_ack; issue 921 of
+confluent-kafka-go)."""
 LOW_LATENCY_DELIVERY: Mapping[str, ConfigValue] = {"enable.idempotence": False, "linger.ms": 0}
 """A record is sent at once and may be written twice: for search requests, whose replies match by correlation id."""
 
