@@ -23,6 +23,7 @@ from schemas.facets import FacetsRequest, FacetsResult
 from schemas.results import SearchResult
 from schemas.searches import SearchRequest
 from schemas.topics import SEARCH_REQUESTS, all_topics
+from tests.chaos.background import in_background
 from tests.chaos.brokers import run_broker
 from tests.chaos.processes import Process, wait_for
 from tests.chaos.scenario import Report, Scenario, Size
@@ -77,17 +78,6 @@ class Healthy:
     def request_count(self) -> int:
         """How many requests."""
         return sum(map(len, self.seconds.values()))
-
-    @contextmanager
-    def ask_in_background(self) -> Iterator[None]:
-        """Send requests until the block ends."""
-        thread = threading.Thread(target=self.ask)
-        thread.start()
-        try:
-            yield
-        finally:
-            self.stop.set()
-            thread.join()
 
 
 @dataclass(frozen=True)
@@ -152,23 +142,21 @@ def _attacked(folder: Path, kind: str, count: int, program: str = LOOKSTREAM) ->
     """Send valid requests without an attack, then during one."""
     report = Report()
     with report.timed(), run_gateway(folder, program) as gateway:
-        alone, ask_in_background = Healthy(gateway.address), Healthy(gateway.address)
-        with alone.ask_in_background():
+        alone, beside = Healthy(gateway.address), Healthy(gateway.address)
+        with in_background(alone.ask, alone.stop):
             time.sleep(SECONDS / 4)
         attack = gateway.attack(kind, count)
         wait_for(lambda: attack.log.exists() and "attacking" in attack.log.read_text(), "the attack", attack)
         peak = 0.0
-        with ask_in_background.ask_in_background():
+        with in_background(beside.ask, beside.stop):
             until = time.monotonic() + SECONDS
             while time.monotonic() < until:
                 peak = max(peak, gateway.process.resident_mb())
                 time.sleep(0.05)
         attack.kill()
-        report.figures["healthy requests"] = ask_in_background.request_count
-        report.expect(
-            "healthy requests not answered", ask_in_background.request_count - ask_in_background.statuses[200], 0
-        )
-        for what, seconds in ask_in_background.seconds.items():
+        report.figures["healthy requests"] = beside.request_count
+        report.expect("healthy requests not answered", beside.request_count - beside.statuses[200], 0)
+        for what, seconds in beside.seconds.items():
             usual, longest = max(alone.seconds[what]), max(seconds)
             report.figures[f"longest {what} alone, s"] = round(usual, 3)
             report.expect_at_most(f"{what} delayed at most, s", round(longest - usual, 3), MOST_DELAY)
@@ -214,7 +202,7 @@ def _generated(folder: Path, size: Size, program: str) -> Report:
         gateway = _start_gateway(testbed, program)
         healthy = Healthy(gateway.address, "item-1")
         with (
-            healthy.ask_in_background(),
+            in_background(healthy.ask, healthy.stop),
             httpx.Client(base_url=gateway.address, timeout=60, trust_env=False) as client,
         ):
             for one in hostile_bodies(size.seed, size.of(GENERATED), LARGEST):

@@ -5,8 +5,7 @@ import ssl
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from infra.fetching.fetcher import HELD_BYTES, ImageFetcher
 from infra.fetching.guarded_network import NetworkAccess, dial
 from schemas.failures import Failure
 from schemas.items import UrlImage
+from tests.chaos.background import in_background
 from tests.chaos.hostile_host import HOSTILE, PICTURE, run_host
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 
@@ -117,17 +117,6 @@ class Healthy:
             self.seconds.append(time.monotonic() - started)
             self.failed += found != PICTURE
 
-    @contextmanager
-    def ask_in_background(self) -> Iterator[None]:
-        """Fetch until the block ends."""
-        thread = threading.Thread(target=self.fetch)
-        thread.start()
-        try:
-            yield
-        finally:
-            self.stop.set()
-            thread.join()
-
 
 def addresses(turn: int) -> list[UrlImage]:
     """Each kind of hostile host a few times, each time by a name of its own."""
@@ -144,7 +133,7 @@ def run(_folder: Path, size: Size) -> Report:
         network = Network(port)
         with closing(ImageFetcher(settings, internet=NetworkAccess(network.look_up, network.dial))) as images:
             healthy, took, failed, lookups = Healthy(images), [], 0, 0
-            with healthy.ask_in_background():
+            with in_background(healthy.fetch, healthy.stop):
                 for turn in range(size.of(TIMES // AT_ONCE)):
                     started = time.monotonic()
                     found = images.fetch_all(addresses(turn))

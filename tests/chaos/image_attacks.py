@@ -2,9 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -22,6 +21,7 @@ from infra.images.decoder_child import ProcessLimits
 from schemas.failures import Code, Failure
 from schemas.searches import Crop
 from tests.chaos.attack_files import attacks, bomb, bombs, disguises, flips, healthy, largest
+from tests.chaos.background import in_background
 from tests.chaos.scenario import NO_BROKER, Report, Scenario, Size
 from tests.fuzz.pictures import peak
 
@@ -57,17 +57,6 @@ class Watch:
         while not self.stop.wait(WATCH_SECONDS):
             self.most = max(self.most, *map(peak, self.decoders.pids()))
 
-    @contextmanager
-    def looking(self) -> Iterator[None]:
-        """Look while the caller does something else."""
-        thread = threading.Thread(target=self.look)
-        thread.start()
-        try:
-            yield
-        finally:
-            self.stop.set()
-            thread.join()
-
 
 @dataclass
 class Tally:
@@ -100,7 +89,7 @@ def run(_folder: Path, size: Size) -> Report:
     limits, good, tally = DecodeLimits(max_pixels=form.pixels), healthy()["JPEG"], Tally()
     decoders = DecodePool(2, ProcessLimits(SECONDS, form.memory))
     watch = Watch(decoders)
-    with report.timed(), closing(decoders), ThreadPoolExecutor(2) as pool, watch.looking():
+    with report.timed(), closing(decoders), ThreadPoolExecutor(2) as pool, in_background(watch.look, watch.stop):
         embedder = ImageEmbedder(
             open_encoder("fake", TorchSettings()), make_colour_extractor(), limits, pool, decoders.decode
         )
@@ -135,7 +124,7 @@ def control(_folder: Path, size: Size) -> Report:
     form = FULL if size.share >= 1 else SHORT
     decoders = DecodePool(1, ProcessLimits(seconds=120, memory=1 << 40))
     watch = Watch(decoders)
-    with report.timed(), closing(decoders), watch.looking():
+    with report.timed(), closing(decoders), in_background(watch.look, watch.stop):
         part = Crop(x=0, y=0, w=0.01, h=0.01)
         decoders.decode(bomb(form.side), DecodeLimits(max_pixels=1 << 40), part)
         time.sleep(5 * WATCH_SECONDS)
