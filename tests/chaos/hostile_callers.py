@@ -142,22 +142,22 @@ def _attacked(folder: Path, kind: str, count: int, program: str = LOOKSTREAM) ->
     """Send valid requests without an attack, then during one."""
     report = Report()
     with report.timed(), run_gateway(folder, program) as gateway:
-        alone, beside = Healthy(gateway.address), Healthy(gateway.address)
-        with in_background(alone.ask, alone.stop):
+        baseline, healthy = Healthy(gateway.address), Healthy(gateway.address)
+        with in_background(baseline.ask, baseline.stop):
             time.sleep(SECONDS / 4)
         attack = gateway.attack(kind, count)
         wait_for(lambda: attack.log.exists() and "attacking" in attack.log.read_text(), "the attack", attack)
         peak = 0.0
-        with in_background(beside.ask, beside.stop):
+        with in_background(healthy.ask, healthy.stop):
             until = time.monotonic() + SECONDS
             while time.monotonic() < until:
                 peak = max(peak, gateway.process.resident_mb())
                 time.sleep(0.05)
         attack.kill()
-        report.figures["healthy requests"] = beside.request_count
-        report.expect("healthy requests not answered", beside.request_count - beside.statuses[200], 0)
-        for what, seconds in beside.seconds.items():
-            usual, longest = max(alone.seconds[what]), max(seconds)
+        report.figures["healthy requests"] = healthy.request_count
+        report.expect("healthy requests not answered", healthy.request_count - healthy.statuses[200], 0)
+        for what, seconds in healthy.seconds.items():
+            usual, longest = max(baseline.seconds[what]), max(seconds)
             report.figures[f"longest {what} alone, s"] = round(usual, 3)
             report.expect_at_most(f"{what} delayed at most, s", round(longest - usual, 3), MOST_DELAY)
         report.expect_at_most("memory of the gateway, MB", round(peak, 1), MOST_MB)
