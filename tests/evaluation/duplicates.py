@@ -208,6 +208,8 @@ def main(
 ) -> None:
     """Measure, and print tables."""
     console = Console(highlight=False, width=150)
+    if sheets is not None:
+        sheets.mkdir(parents=True, exist_ok=True)
     kinds, parts = look_at_sets(data, list(SETS), queries, most)
     figures: dict[str, dict[str, dict[str, float]]] = {}
     table = Table(title="called near duplicates of the right picture / of another / similar to the right one")

@@ -87,10 +87,11 @@ def main(
     """Evaluate every set, and write the figures and the page."""
     with report_errors(EncoderUnavailable, FileNotFoundError):
         settings = read_settings()
+        for folder in filter(None, (sheets, report.parent, document.parent)):
+            folder.mkdir(parents=True, exist_ok=True)
         options = SetupOptions(encoder or settings.encoder, settings.data / "looks", Console(highlight=False))
         found = run(settings, data, options, sheets, robustness)
         report.write_text(json.dumps(as_document(found), indent=1) + "\n", encoding="utf-8")
-        document.parent.mkdir(parents=True, exist_ok=True)
         document.write_text(page(found), encoding="utf-8")
         options.console.print(f"wrote {report} and {document}", markup=False)
 

@@ -62,7 +62,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_every_trial_is_run_and_written_down(data: Path, tmp_path: Path) -> None:
-    report, page, sheets = tmp_path / "evaluation.json", tmp_path / "docs" / "evaluation.md", tmp_path
+    report, page, sheets = tmp_path / "evaluation.json", tmp_path / "docs" / "evaluation.md", tmp_path / "sheets"
     words = ["--encoder", "fake", "--robustness", "2", "--json", report, "--page", page, "--sheets", sheets]
     command = [sys.executable, "-m", "tests.evaluation.suite", str(data), *map(str, words)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOOKSTREAM_")}
