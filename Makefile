@@ -2,6 +2,7 @@
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
 BIN := .venv/bin
+RUNNABLE := .venv/.runnable
 READY := .venv/.ready
 
 # Python starts hundreds of times in the tests: our own modules must not be compiled anew each time.
@@ -25,21 +26,26 @@ help:
 	@echo "make screenshots  take the page's screenshots anew; writes docs/screenshots"
 	@echo "make setup | schemas | lock | clean"
 
-setup: $(READY)
+setup: $(RUNNABLE)
 
-# torch comes last, and alone: which build it is, and so its files, depends on the index. All that it needs is there by then.
-$(READY): requirements.lock torch.lock pyproject.toml
+# What the program needs to run on this machine: the packages of its image, without torch.
+$(RUNNABLE): infra/deploy/image.lock infra/deploy/build.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'lookstream needs Python 3.11 or newer: make PYTHON=python3.11')"
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r infra/deploy/image.lock -r infra/deploy/build.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $(RUNNABLE)
+
+# What the tests need beside it. torch comes last, and alone: which build it is, and so its files, depends on the index.
+$(READY): $(RUNNABLE) requirements.lock torch.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check -r torch.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $(READY)
 
-demo: $(READY)
+demo: $(RUNNABLE)
 	$(BIN)/lookstream demo $(DEMO)
 
-up: $(READY)
+up: $(RUNNABLE)
 	$(BIN)/lookstream up
 
 # Threads that wait for work by spinning take the cores from the other processes.
@@ -133,8 +139,10 @@ COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.
 	$(addprefix --no-emit-package ,$(TORCH_BUILDS))
 lock:
 	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9; }
-	$(COMPILE) --constraint torch.lock --extra local --extra dev --output-file requirements.lock pyproject.toml
-	$(COMPILE) --constraint torch.lock --constraint requirements.lock --extra local --output-file infra/deploy/image.lock pyproject.toml
+	$(COMPILE) --constraint torch.lock --extra local --extra torch --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --extra local --output-file infra/deploy/image.lock pyproject.toml
+	$(COMPILE) --constraint torch.lock --constraint requirements.lock --extra local --extra torch \
+		--output-file infra/deploy/image-torch.lock pyproject.toml
 	echo hatchling | $(COMPILE) --constraint requirements.lock --output-file infra/deploy/build.lock -
 
 clean:

@@ -31,8 +31,8 @@ class TorchSettings(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the processor is faster with it"
     )
-    engine: Literal["torch", "openvino"] = Field(
-        "torch", description="Runtime of the default encoders; openvino needs the extra of that name"
+    engine: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="Runtime of the default encoders; auto: torch for a GPU, else OpenVINO"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
 

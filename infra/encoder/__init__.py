@@ -1,4 +1,7 @@
-"""Encoders: turn pictures into vectors; torch and transformers are imported only when an encoder is opened."""
+"""Encoders: turn pictures into vectors. OpenVINO, torch and transformers are imported only when one is opened.
+
+The default encoders run on OpenVINO (openvino.py), or on torch (torch_lite.py) where there is a GPU. Models of your
+own run on torch, which is an extra."""
 
 import json
 from functools import cache, partial
@@ -9,9 +12,9 @@ from infra.array_types import Pixels
 from infra.config.settings import TorchSettings
 
 if TYPE_CHECKING:
+    from infra.encoder.backbone import Backbone
     from infra.encoder.grid import GridEncoder
-    from infra.encoder.projection import Projection, TorchEncoder
-    from infra.encoder.runtime import Backbone
+    from infra.encoder.projection import NetworkEncoder, Projection
 
 FITTED = "encoder.safetensors"
 """Name of the projection file that `lookstream fit` writes; a folder that contains it is a fitted encoder."""
@@ -33,7 +36,7 @@ class EncoderUnavailable(Exception):
     """Raised when an encoder cannot be opened; the message names the encoder, the reason and the remedy."""
 
 
-def open_encoder(name: str, torch_settings: TorchSettings) -> "TorchEncoder | GridEncoder":
+def open_encoder(name: str, torch_settings: TorchSettings) -> "NetworkEncoder | GridEncoder":
     """Open the encoder called `name` and check it on the probe picture; raises EncoderUnavailable.
 
     `fast`, `balanced` and `best` need no internet connection. `fake` and `fake2` are for fast tests and need no
@@ -45,16 +48,17 @@ def open_encoder(name: str, torch_settings: TorchSettings) -> "TorchEncoder | Gr
 
         return GridEncoder(FAKE_FINGERPRINTS[name])
     from infra.encoder.lite import probe
-    from infra.encoder.projection import TorchEncoder
+    from infra.encoder.projection import NetworkEncoder
 
     backbone, projection = open_parts(name, torch_settings)
-    encoder = TorchEncoder(Path(name).name, backbone, projection)
+    encoder = NetworkEncoder(Path(name).name, backbone, projection)
     encoder.check(probe())
     if not reads_text(name):
         return encoder
+    from infra.encoder.runtime import open_runtime
     from infra.encoder.text_tower import JointEncoder, open_text_tower
 
-    open_tower = cache(partial(open_text_tower, backbone_name(name), backbone.runtime))
+    open_tower = cache(partial(open_text_tower, backbone_name(name), open_runtime(torch_settings)))
     return JointEncoder(encoder.name, backbone, projection, open_tower)
 
 
@@ -118,11 +122,15 @@ def _projection_file(name: str) -> Path | None:
 def open_backbone(name: str, torch_settings: TorchSettings) -> "Backbone":
     """Open the backbone called `name`, without a projection; raises EncoderUnavailable."""
     from infra.encoder.lite import PROFILES, open_profile
-    from infra.encoder.runtime import open_runtime
 
-    runtime = open_runtime(torch_settings)
     if name in PROFILES:
-        return open_profile(name, runtime)
-    from infra.encoder.huggingface import open_huggingface
-
-    return open_huggingface(name, runtime)
+        return open_profile(name, torch_settings)
+    try:
+        from infra.encoder.huggingface import open_huggingface
+        from infra.encoder.runtime import open_runtime
+    except ImportError as error:
+        raise EncoderUnavailable(
+            f"encoder {name}: models of your own need {error.name}: `pip install 'lookstream[torch]'` (PyTorch for "
+            "processors alone, without CUDA: see README.md)"
+        ) from None
+    return open_huggingface(name, open_runtime(torch_settings))

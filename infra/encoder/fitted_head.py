@@ -9,21 +9,22 @@ its membership in the domain, from 0 to 1. Two pictures without membership have 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from infra.encoder.runtime import l2_normalise
+from infra.array_types import Floats, Mask
+from infra.encoder.backbone import l2_normalise
 
 
 @dataclass(frozen=True)
 class Axes:
     """Linear map from [N, d] to unit rows [N, k]; `means` [2, d] are the means of photos and of studio pictures."""
 
-    means: Tensor
-    axes: Tensor
+    means: Floats
+    axes: Floats
 
-    def __call__(self, x: Tensor, studio: Tensor) -> Tensor:
-        return l2_normalise((x - self.means[studio.long()]) @ self.axes)
+    def __call__(self, x: Floats, studio: Mask) -> Floats:
+        centred: Floats = x - self.means[studio.astype(np.intp)]
+        return l2_normalise(centred @ self.axes)
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,14 @@ class HeadDomain:
     `similarity` or more is a full member, one with half of it none; in between membership rises evenly.
     """
 
-    centroids: Tensor
+    centroids: Floats
     similarity: float
 
-    def membership(self, base: Tensor) -> Tensor:
+    def membership(self, base: Floats) -> Floats:
         """Membership, 0 to 1, of pictures [N, k] as the base maps them: [N, 1]."""
-        nearest = (base @ self.centroids.T).amax(1, keepdim=True)
-        return (2 * nearest / self.similarity - 1).clamp(0, 1)
+        nearest = (base @ self.centroids.T).max(1, keepdims=True)
+        found: Floats = np.clip(2 * nearest / self.similarity - 1, 0, 1).astype(np.float32)
+        return found
 
 
 @dataclass(frozen=True)
@@ -57,19 +59,20 @@ class FittedHead:
     domain: HeadDomain | None = None
     reliability: float = 1.0
 
-    def combine(self, base: Tensor, object_features: Tensor, studio: Tensor) -> Tensor:
+    def combine(self, base: Floats, object_features: Floats, studio: Mask) -> Floats:
         """Append the head's part to the base [N, k]: unit rows."""
-        membership = torch.ones_like(base[:, :1]) if self.domain is None else self.domain.membership(base)
-        share = self.share * membership
-        return torch.cat([base * (1 - share).sqrt(), self.linear_map(object_features, studio) * share.sqrt()], 1)
+        membership = np.ones_like(base[:, :1]) if self.domain is None else self.domain.membership(base)
+        share = np.float32(self.share) * membership
+        parts = base * np.sqrt(1 - share), self.linear_map(object_features, studio) * np.sqrt(share)
+        return np.concatenate(parts, axis=1)
 
 
-def parse_head(stored: Mapping[str, Tensor]) -> FittedHead | None:
-    """Return the head in the float tensors of a projection; None without one. Raises KeyError if one is missing."""
+def parse_head(stored: Mapping[str, Floats]) -> FittedHead | None:
+    """Return the head in the tensors of a projection; None without one. Raises KeyError if one is missing."""
     if "head.axes" not in stored:
         return None
-    linear_map, share = Axes(stored["head.means"], stored["head.axes"]), float(stored["head.share"])
+    linear_map, share = Axes(stored["head.means"], stored["head.axes"]), stored["head.share"].item()
     if "head.centroids" not in stored:
         return FittedHead(linear_map, share)
-    domain = HeadDomain(stored["head.centroids"], float(stored["head.similarity"]))
-    return FittedHead(linear_map, share, domain, float(stored["head.reliability"]))
+    domain = HeadDomain(stored["head.centroids"], stored["head.similarity"].item())
+    return FittedHead(linear_map, share, domain, stored["head.reliability"].item())

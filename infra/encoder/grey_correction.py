@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
-from infra.array_types import Floats, Pixels
+from infra.array_types import Floats, Mask, Pixels
 
 RANK = 32
 """Dimensions of the correction: 16 to 256 were equally good on photos of groceries and of clothes."""
@@ -34,24 +33,25 @@ PIXEL_STEP = 4
 class GreyCorrection:
     """Linear map of features [N, d] of grey pictures: `shift` [d], `inputs` [d, r] and `outputs` [r, d]."""
 
-    shift: Tensor
-    inputs: Tensor
-    outputs: Tensor
+    shift: Floats
+    inputs: Floats
+    outputs: Floats
 
-    def __call__(self, features: Tensor, grey: Tensor) -> Tensor:
+    def __call__(self, features: Floats, grey: Mask) -> Floats:
         """Correct the rows [N, d] that the mask `grey` [N] selects."""
-        corrected = features + self.shift + (features @ self.inputs) @ self.outputs
-        return corrected.where(grey[:, None], features)
+        corrected = features.copy()
+        corrected[grey] += self.shift + (features[grey] @ self.inputs) @ self.outputs
+        return corrected
 
     @property
     def tensors(self) -> dict[str, Floats]:
         """The tensors by the names of a projection's file."""
         parts = {"shift": self.shift, "inputs.axes": self.inputs, "outputs.axes": self.outputs}
-        return {f"grey.{name}": part.cpu().numpy() for name, part in parts.items()}
+        return {f"grey.{name}": part for name, part in parts.items()}
 
 
-def parse_grey_correction(stored: Mapping[str, Tensor]) -> GreyCorrection | None:
-    """Return the correction in the float tensors of a projection; None without one. Raises KeyError for a part."""
+def parse_grey_correction(stored: Mapping[str, Floats]) -> GreyCorrection | None:
+    """Return the correction in the tensors of a projection; None without one. Raises KeyError for a part."""
     if "grey.shift" not in stored:
         return None
     return GreyCorrection(stored["grey.shift"], stored["grey.inputs.axes"], stored["grey.outputs.axes"])

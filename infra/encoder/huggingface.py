@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 from transformers.utils import logging
 
-from infra.array_types import Box, Floats
+from infra.array_types import Box, Floats, Pixels
 from infra.encoder import EncoderUnavailable
+from infra.encoder.backbone import Backbone
 from infra.encoder.efficientnet_model import register
 from infra.encoder.pretrained import Pretrained, first_sentence, read_pretrained
-from infra.encoder.runtime import Backbone, Runtime, l2_normalise
+from infra.encoder.runtime import Runtime, l2_normalise
 
 RECIPE = "2: summary of the image tower, moments of the middle hidden state"
 
@@ -46,11 +47,13 @@ def open_huggingface(name: str, runtime: Runtime) -> Backbone:
     )
     sizes = object_features.shape[1], style_features.shape[1]
 
-    def network(pixels: Tensor) -> Tensor:
-        object_features, style_features = tower(pixels)
-        return torch.cat([l2_normalise(object_features), style_features], 1)
+    def network(views: Pixels) -> Floats:
+        with torch.inference_mode():
+            object_features, style_features = tower(torch.from_numpy(views).to(runtime.device))
+            features: Floats = torch.cat([l2_normalise(object_features), style_features], 1).cpu().numpy()
+        return features
 
-    return Backbone(Path(name).name, digest, *sizes, prepare, network, runtime)
+    return Backbone(Path(name).name, digest, *sizes, prepare, network, runtime.batch, runtime.precision)
 
 
 def preparation(processor: Any) -> Callable[[Image.Image, Box], Floats]:

@@ -12,20 +12,18 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
-from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from infra.array_types import Box
+from infra.array_types import Box, Floats, Pixels
+from infra.config.settings import TorchSettings
 from infra.encoder import EncoderUnavailable
-from infra.encoder.efficientnet import HEAD, MIDDLE_STAGE, FeatureMaps, from_checkpoint, stages
-from infra.encoder.fused import fuse
-from infra.encoder.runtime import Backbone, Runtime, l2_normalise, one_thread
+from infra.encoder.backbone import CPU_BATCH, Backbone, l2_normalise
+from infra.encoder.openvino import MapNetwork, choose_precision, compile_maps
+from infra.encoder.stages import HEAD, MIDDLE_STAGE, stages
 from infra.images.resize import resize_bicubic
 
 RECIPE = "2: centre square, PIL bicubic, (x-127)/128, root of the average of five regions, moments of the middle"
@@ -52,8 +50,8 @@ REGION_SIDE = 192
 Of 180 things of composites .90 are among the first five hits of their region with 260, .88 with 224, .87 with 208
 and with 192, .82 with 160; of 179, of which two of three are partly hidden, .70, .71, .67, .67 and .65."""
 
-FeatureNetwork = Callable[[Tensor], FeatureMaps]
-"""Function from normalised pixels, float [N, 3, h, w], to the feature maps of one network."""
+GPU_DRIVER = Path("/dev/nvidiactl")
+"""There if the machine has a driver of NVIDIA: torch, which knows for sure, takes seconds to import."""
 
 
 def checkpoint(variant: int) -> Path:
@@ -77,29 +75,31 @@ def prepare(image: Image.Image, box: Box, side: int) -> NDArray[np.uint8]:
     return resize_bicubic(image, (left, top, left + length, top + length), side)
 
 
-def regional_average(last: Tensor) -> Tensor:
+def regional_average(last: Floats) -> Floats:
     """Unit mean of the unit averages of the whole map and of its four 2/3 corners: [N, c, h, w] to [N, c]."""
     rows, columns = last.shape[2] * 2 // 3, last.shape[3] * 2 // 3
-    corners = [last[:, :, y, x] for y in _start_and_end(rows) for x in _start_and_end(columns)]
-    return l2_normalise(torch.stack([l2_normalise(region.mean((2, 3))) for region in (last, *corners)]).mean(0))
+    corners = [last[:, :, y, x] for y in start_and_end(rows) for x in start_and_end(columns)]
+    averages = [l2_normalise(region.mean((2, 3))) for region in (last, *corners)]
+    return l2_normalise(np.mean(averages, axis=0))
 
 
-def _start_and_end(length: int) -> tuple[slice, slice]:
+def start_and_end(length: int) -> tuple[slice, slice]:
+    """The first and the last so many of a series."""
     return slice(None, length), slice(-length, None)
 
 
-def root_normalise(average: Tensor) -> Tensor:
+def root_normalise(average: Floats) -> Floats:
     """Unit square roots of non-negative averages, in which channels with large values dominate less.
 
     This is the Hellinger kernel (Arandjelovic and Zisserman, 2012); it raised recall@1 of icons from .483 to .520
     (DECISIONS.md).
     """
-    return l2_normalise(average.clamp_min(0).sqrt())
+    return l2_normalise(np.sqrt(np.maximum(average, 0)))
 
 
-def channel_moments(middle: Tensor) -> Tensor:
+def channel_moments(middle: Floats) -> Floats:
     """Mean and standard deviation of each channel: [N, c, h, w] to [N, 2c]."""
-    return torch.cat([middle.mean((2, 3)), middle.std((2, 3), correction=0)], 1)
+    return np.concatenate([middle.mean((2, 3)), middle.std((2, 3))], axis=1)
 
 
 @dataclass(frozen=True)
@@ -109,46 +109,45 @@ class Features:
     `networks` opens those for views of a side.
     """
 
-    networks: Callable[[int], tuple[FeatureNetwork, ...]]
-    dtype: torch.dtype
+    networks: Callable[[int], tuple[MapNetwork, ...]]
 
-    def __call__(self, views: Tensor) -> Tensor:
-        # 0..255 and the differences to 127 are exact in bfloat16; permuted NHWC is channels_last without a copy.
-        pixels = views.permute(0, 3, 1, 2).to(self.dtype).sub(127).div(128)
-        maps = [network(pixels) for network in self.networks(views.shape[1])]
-        object_features = [root_normalise(regional_average(output.last.float())) for output in maps]
-        return torch.cat([*object_features, channel_moments(maps[-1].middle.float())], 1)
+    def __call__(self, views: Pixels) -> Floats:
+        maps = [network(views.astype(np.uint8, copy=False)) for network in self.networks(views.shape[1])]
+        object_features = [root_normalise(regional_average(output.last)) for output in maps]
+        return np.concatenate([*object_features, channel_moments(maps[-1].middle)], axis=1)
 
 
-def open_network(variant: int, side: int, runtime: Runtime) -> FeatureNetwork:
-    """Open one network for views of `side` pixels, with the fastest operators that the runtime allows."""
-    with one_thread():
-        network = from_checkpoint(checkpoint(variant), variant)
-        network.fold()
-    if runtime.engine == "openvino":
-        from infra.encoder.openvino import compile_maps  # an extra, and half a second to import
-
-        return compile_maps(network, side, runtime)
-    with one_thread():
-        network.to(runtime.device, runtime.dtype)
-        convert_conv2d_weight_memory_format(network, torch.channels_last)
-    return fuse(network, side, runtime)
+def choose_engine(settings: TorchSettings) -> Literal["torch", "openvino"]:
+    """The engine of the default encoders: torch for a GPU, or where OpenVINO is not installed."""
+    if settings.engine != "auto":
+        return settings.engine
+    has_gpu = settings.device.startswith("cuda") or (settings.device == "auto" and GPU_DRIVER.exists())
+    if not has_gpu and find_spec("openvino"):
+        return "openvino"
+    return "torch" if find_spec("torch") else "openvino"
 
 
-def open_profile(name: str, runtime: Runtime) -> Backbone:
+def open_profile(name: str, settings: TorchSettings) -> Backbone:
     """Open the backbone `fast`, `balanced` or `best`; raises EncoderUnavailable when its weights are missing."""
     variants, side = PROFILES[name]
+    if choose_engine(settings) == "openvino":
 
-    @cache
-    def networks(side: int) -> tuple[FeatureNetwork, ...]:
-        return tuple(open_network(variant, side, runtime) for variant in variants)
+        @cache
+        def networks(side: int) -> tuple[MapNetwork, ...]:
+            return tuple(compile_maps(checkpoint(variant), variant, side, settings) for variant in variants)
 
-    networks(side)  # those of regions open at the first search that needs them
+        networks(side)  # those of regions open at the first search that needs them
+        features: Callable[[Pixels], Floats] = Features(networks)
+        batch, precision = CPU_BATCH, str(choose_precision(settings))
+    else:
+        from infra.encoder.torch_lite import open_features  # an extra, and seconds to import
+
+        checkpoints = {variant: checkpoint(variant) for variant in variants}
+        features, batch, precision = open_features(checkpoints, side, settings)
     width = stages(variants[-1])[MIDDLE_STAGE].width
     sizes = HEAD * len(variants), 2 * width
     prepare_view, prepare_region = (partial(prepare, side=each) for each in (side, min(side, REGION_SIDE)))
-    features = Features(networks, runtime.dtype)
-    return Backbone(name, _digest(name), *sizes, prepare_view, features, runtime, prepare_region)
+    return Backbone(name, _digest(name), *sizes, prepare_view, features, batch, precision, prepare_region)
 
 
 def _digest(name: str) -> str:

@@ -1,124 +1,198 @@
-"""OpenVINO engine: computes the maps of EfficientNet-Lite on a CPU; optional, and faster than fused.py.
+"""OpenVINO engine: computes the maps of EfficientNet-Lite on a CPU, without torch and faster than it.
 
-The graph is built operator by operator, which takes milliseconds. Tracing the network takes seconds, and does not
-reliably reproduce TensorFlow's padding, which is `same_upper` here.
+The graph is built operator by operator from the weights of the checkpoint, which takes milliseconds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
 
 from infra.array_types import Floats
+from infra.config.settings import TorchSettings
+from infra.cores import available_cores, has_fast_bfloat16
 from infra.encoder import EncoderUnavailable
-from infra.encoder.efficientnet import Block, EfficientNetLite, FeatureMaps, Unit
-from infra.encoder.runtime import Runtime
+from infra.encoder.checkpoint import Kernel, fold_batch_norms, read_checkpoint
+from infra.encoder.stages import middle_block, stages
+
+MIDDLE_STRIDE, LAST_STRIDE = 16, 32
+"""Pixels of a view for each cell of the two maps."""
+
+Outputs = tuple[Floats, ...]
 
 
-def compile_maps(network: EfficientNetLite, side: int, runtime: Runtime) -> Callable[[Tensor], FeatureMaps]:
-    """Compile `network.maps` for this CPU, for float pixels [N, 3, side, side]; the maps are float32.
+class Maps(NamedTuple):
+    """Feature maps, float32: `middle` [N, 80 or 88, h, h] with h = side / 16, and `last` [N, 1280, h/2, h/2]."""
 
-    The batch norms must be folded. The callable uses torch's current number of threads and the runtime's precision.
-    Raises EncoderUnavailable when OpenVINO is not installed.
-    """
-    try:
-        import openvino
-    except ImportError:
-        raise EncoderUnavailable(
-            "the openvino runtime is not installed: `pip install 'lookstream[openvino]'`"
-        ) from None
-    graph, core, threads = _graph(network, side), openvino.Core(), torch.get_num_threads()
-    options = {
-        # By default OpenVINO uses bfloat16 wherever it exists, even where it is slower than float32.
-        "INFERENCE_PRECISION_HINT": "bf16" if runtime.dtype == torch.bfloat16 else "f32",
-        "INFERENCE_NUM_THREADS": threads,
-    }
-    latency_model = core.compile_model(graph, "CPU", {**options, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1})
-    throughput_model = core.compile_model(
-        graph, "CPU", {**options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": threads}
-    )
-    return CompiledMaps(
-        latency_model.create_infer_request(), openvino.AsyncInferQueue(throughput_model, threads), threads
-    )
+    middle: Floats
+    last: Floats
+
+
+MapNetwork = Callable[[NDArray[np.uint8]], Maps]
+"""Function from prepared views, uint8 [N, side, side, 3], to the maps of one network."""
 
 
 @dataclass(frozen=True, eq=False)
-class CompiledMaps:
-    """Network compiled twice: all threads on one picture (latency), or one picture for each thread (throughput)."""
+class CompiledModel:
+    """Model compiled twice: all threads on one input (latency), or one input for each thread (throughput).
+
+    Each call waits for those of other threads.
+    """
 
     latency_request: Any
     throughput_queue: Any
     threads: int
     lock: Lock = field(default_factory=Lock)
 
-    def __call__(self, pixels: Tensor) -> FeatureMaps:
-        """Compute the maps of a batch; thread-safe, as concurrent calls wait for each other."""
-        pixel_array: Floats = pixels.float().contiguous().numpy()
-        pictures = [pixel_array[n : n + 1] for n in range(len(pixel_array))]
+    def __call__(self, inputs: list[list[NDArray[Any]]]) -> list[Outputs]:
+        """The outputs of each set of inputs, which have a batch of one."""
         with self.lock:
-            outputs = (
-                self._infer_sequentially(pictures)
-                if len(pictures) < self.threads
-                else self._infer_in_parallel(pictures)
-            )
-        middle, last = (torch.from_numpy(np.concatenate(maps)) for maps in zip(*outputs, strict=True))
-        return FeatureMaps(middle, last)
+            return self._infer_in_turn(inputs) if len(inputs) < self.threads else self._infer_in_parallel(inputs)
 
-    def _infer_sequentially(self, pictures: list[Floats]) -> list[tuple[Floats, Floats]]:
+    def _infer_in_turn(self, inputs: list[list[NDArray[Any]]]) -> list[Outputs]:
         outputs = []
-        for picture in pictures:
-            self.latency_request.infer([picture])
+        for each in inputs:
+            self.latency_request.infer(each)
             outputs.append(_outputs(self.latency_request))
         return outputs
 
-    def _infer_in_parallel(self, pictures: list[Floats]) -> list[tuple[Floats, Floats]]:
-        outputs: dict[int, tuple[Floats, Floats]] = {}
+    def _infer_in_parallel(self, inputs: list[list[NDArray[Any]]]) -> list[Outputs]:
+        outputs: dict[int, Outputs] = {}
         self.throughput_queue.set_callback(lambda request, n: outputs.update({n: _outputs(request)}))
-        for n, picture in enumerate(pictures):
-            self.throughput_queue.start_async([picture], n)
+        for n, each in enumerate(inputs):
+            self.throughput_queue.start_async(each, n)
         self.throughput_queue.wait_all()
-        return [outputs[n] for n in range(len(pictures))]
+        return [outputs[n] for n in range(len(inputs))]
 
 
-def _outputs(request: Any) -> tuple[Floats, Floats]:
+def _outputs(request: Any) -> Outputs:
     # Copies, because the next inference overwrites the output tensors of the request.
-    return request.get_output_tensor(0).data.copy(), request.get_output_tensor(1).data.copy()
+    return tuple(tensor.data.copy() for tensor in request.output_tensors)
 
 
-def _graph(network: EfficientNetLite, side: int) -> Any:
+def compile_maps(path: Path, variant: int, side: int, settings: TorchSettings) -> MapNetwork:
+    """Compile Lite0, Lite1 or Lite2 with the weights in `path`, for views of `side` pixels.
+
+    Raises EncoderUnavailable when OpenVINO is not installed, or the weights cannot be read.
+    """
+    _import_openvino()  # before anything else needs it
+    model = _compile(_map_graph(fold_batch_norms(read_checkpoint(path)), variant, side), settings)
+
+    def network(views: NDArray[np.uint8]) -> Maps:
+        middle, last = zip(*model([[view[None]] for view in views]), strict=True)
+        return Maps(np.concatenate(middle), np.concatenate(last))
+
+    return network
+
+
+def compile_region_head(
+    kernels: Mapping[str, Kernel], side: int, settings: TorchSettings
+) -> Callable[[Maps], Floats]:
+    """Compile the head of the region detector for the maps of views of `side` pixels: float32 [N, 5, h, w]."""
+    model = _compile(_head_graph(kernels, side), settings.model_copy(update={"precision": "float32"}))
+
+    def head(maps: Maps) -> Floats:
+        found = model([[middle[None], last[None]] for middle, last in zip(*maps, strict=True)])
+        return np.concatenate([output for (output,) in found])
+
+    return head
+
+
+def choose_precision(settings: TorchSettings) -> Literal["float32", "bfloat16"]:
+    """The precision of the maps on this processor."""
+    if settings.precision == "auto":
+        return "bfloat16" if has_fast_bfloat16() else "float32"
+    return settings.precision
+
+
+def _compile(graph: Any, settings: TorchSettings) -> CompiledModel:
+    openvino = _import_openvino()
+    core, threads = openvino.Core(), settings.threads or available_cores()
+    options = {
+        # By default OpenVINO uses bfloat16 wherever it exists, even where it is slower than float32.
+        "INFERENCE_PRECISION_HINT": "bf16" if choose_precision(settings) == "bfloat16" else "f32",
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    latency_model = core.compile_model(graph, "CPU", {**options, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1})
+    throughput_model = core.compile_model(
+        graph, "CPU", {**options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": threads}
+    )
+    return CompiledModel(
+        latency_model.create_infer_request(), openvino.AsyncInferQueue(throughput_model, threads), threads
+    )
+
+
+def _import_openvino() -> Any:
+    try:
+        import openvino
+    except ImportError:
+        raise EncoderUnavailable(
+            "OpenVINO, which runs the default encoders, is not installed: `pip install 'lookstream[worker]'`, or "
+            "`pip install 'lookstream[torch]'` and LOOKSTREAM_TORCH_ENGINE=torch"
+        ) from None
+    return openvino
+
+
+def _map_graph(kernels: Mapping[str, Kernel], variant: int, side: int) -> Any:
     from openvino import Model, opset13
 
-    pixels = opset13.parameter([1, 3, side, side], np.float32)
-    outputs = [_unit(network.stem, pixels)]
-    for block in network.blocks:
-        outputs.append(_block(block, outputs[-1]))
-    middle, last = outputs[network.middle + 1], _unit(network.head, outputs[-1])
-    return Model([middle, last], [pixels], "efficientnet-lite")
+    pixels = opset13.parameter([1, side, side, 3], np.uint8)
+    planes = opset13.transpose(opset13.convert(pixels, "f32"), np.array([0, 3, 1, 2]))
+    x = opset13.divide(opset13.subtract(planes, np.float32(127)), np.float32(128))
+    x, number, middle = _unit(kernels["stem"], x, stride=2), 0, None
+    for stage in stages(variant):
+        for repeat in range(stage.repeats):
+            x = _block(kernels, number, x, stage.stride if repeat == 0 else 1)
+            middle = x if number == middle_block(variant) else middle
+            number += 1
+    return Model([middle, _unit(kernels["head"], x)], [pixels], "efficientnet-lite")
 
 
-def _block(block: nn.Module, x: Any) -> Any:
+def _block(kernels: Mapping[str, Kernel], number: int, x: Any, stride: int) -> Any:
+    """Inverted bottleneck: expand, depthwise convolution, project; with a residual where the shapes are equal."""
     from openvino import opset13
 
-    assert isinstance(block, Block)
-    expanded = _unit(block.expand, x) if isinstance(block.expand, Unit) else x
-    out = _unit(block.project, _unit(block.depthwise, expanded))
-    return opset13.add(x, out) if block.has_residual else out
+    expand = kernels.get(f"blocks.{number}.expand")
+    wide = x if expand is None else _unit(expand, x)
+    out = _unit(kernels[f"blocks.{number}.depthwise"], wide, stride=stride)
+    out = _unit(kernels[f"blocks.{number}.project"], out, clamped=False)
+    has_residual = stride == 1 and x.get_output_shape(0)[1] == out.get_output_shape(0)[1]
+    return opset13.add(x, out) if has_residual else out
 
 
-def _unit(unit: Unit, x: Any) -> Any:
+def _unit(kernel: Kernel, x: Any, *, stride: int = 1, clamped: bool = True) -> Any:
+    """Convolution with TensorFlow's padding, and ReLU6 if `clamped`."""
     from openvino import opset13
 
-    conv = unit.conv
-    assert conv.bias is not None, "fold the network first"
-    weight, bias = conv.weight.detach().float().numpy(), conv.bias.detach().float().numpy()
-    group_weights = weight.reshape(conv.groups, -1, *weight.shape[1:])  # group_convolution expects the groups first
-    strides, no_padding = list(conv.stride), [0, 0]
-    out = opset13.group_convolution(
-        x, group_weights, strides, no_padding, no_padding, [1, 1], auto_pad="same_upper"
+    groups = x.get_output_shape(0)[1] // kernel.weight.shape[1]
+    weight = kernel.weight.reshape(groups, -1, *kernel.weight.shape[1:])  # the operator expects the groups first
+    out = opset13.group_convolution(x, weight, [stride, stride], [0, 0], [0, 0], [1, 1], auto_pad="same_upper")
+    out = opset13.add(out, kernel.bias.reshape(1, -1, 1, 1))
+    return opset13.clamp(out, 0.0, 6.0) if clamped else out
+
+
+def _head_graph(kernels: Mapping[str, Kernel], side: int) -> Any:
+    """The same function as RegionHead of infra/encoder/region_head.py."""
+    from openvino import Model, opset13
+
+    middle, last = (
+        opset13.parameter([1, kernels[name].weight.shape[1], side // stride, side // stride], np.float32)
+        for name, stride in (("middle", MIDDLE_STRIDE), ("last", LAST_STRIDE))
     )
-    out = opset13.add(out, bias.reshape(1, -1, 1, 1))
-    return opset13.clamp(out, 0.0, 6.0) if isinstance(unit.activation, nn.ReLU6) else out
+
+    def convolve(name: str, x: Any) -> Any:
+        return _unit(kernels[name], x, clamped=False)
+
+    size = np.array([side // MIDDLE_STRIDE] * 2)
+    wide = opset13.interpolate(
+        opset13.relu(convolve("last", last)), size, "nearest", "sizes", axes=np.array([2, 3]),
+        coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+    )  # fmt: skip
+    joined = opset13.concat([opset13.relu(convolve("middle", middle)), wide], 1)
+    mixed = opset13.relu(convolve("mix", joined))
+    refined = opset13.relu(convolve("refine", mixed))
+    return Model([convolve("output", opset13.add(mixed, refined))], [middle, last], "region-head")

@@ -17,19 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
-from safetensors.torch import load_file
-from torch import Tensor
+from safetensors.numpy import load_file, save
 
-from infra.array_types import Box, Floats, Pixels
+from infra.array_types import Box, Floats, Mask, Pixels
 from infra.encoder import EncoderUnavailable, PreparedViews
+from infra.encoder.backbone import Backbone
 from infra.encoder.fitted_head import Axes, FittedHead, parse_head
 from infra.encoder.grey_correction import GreyCorrection, is_grey, parse_grey_correction
-from infra.encoder.runtime import Backbone
 
 STYLE_SIZE = 64
 MIN_REFERENCE_COSINE = 0.98
@@ -48,37 +45,38 @@ class Projection:
     """Reference vector of the probe picture, as a photo with one view, to check the computation on a machine."""
     grey_correction: GreyCorrection | None = None
 
-    def __call__(self, features: Tensor, studio: Tensor, grey: Tensor | None = None) -> Tensor:
+    def __call__(self, features: Floats, studio: Mask, grey: Mask | None = None) -> Floats:
         """Map features [N, f] to vectors [N, object_size + 64] of unit parts.
 
         `studio` [N] is a mask of studio pictures, `grey` [N] of grey pictures; without it, none is grey.
         """
-        object_features, style_features = torch.split(features, [len(self.base.axes), len(self.style.axes)], 1)
+        object_features, style_features = np.split(features, [len(self.base.axes)], axis=1)
         if self.grey_correction is not None and grey is not None:
             object_features = self.grey_correction(object_features, grey)
-        return torch.cat([self.object(object_features, studio), self.style(style_features, studio)], 1)
+        return np.concatenate([self.object(object_features, studio), self.style(style_features, studio)], axis=1)
 
     @property
     def object_size(self) -> int:
         """Dimensions of the object part."""
-        return self.base.axes.shape[1] + (self.head.linear_map.axes.shape[1] if self.head else 0)
+        parts = (self.base, self.head.linear_map) if self.head else (self.base,)
+        return sum(int(part.axes.shape[1]) for part in parts)
 
     @property
     def base_tensors(self) -> dict[str, Floats]:
         """Tensors that were fitted without labels, as input for `write_projection`."""
         parts = {"object": self.base, "style": self.style}
-        means = {f"{name}.means": part.means.cpu().numpy() for name, part in parts.items()}
-        axes = {f"{name}.axes": part.axes.cpu().numpy() for name, part in parts.items()}
+        means = {f"{name}.means": part.means for name, part in parts.items()}
+        axes = {f"{name}.axes": part.axes for name, part in parts.items()}
         return means | axes | (self.grey_correction.tensors if self.grey_correction else {})
 
-    def object(self, object_features: Tensor, studio: Tensor) -> Tensor:
+    def object(self, object_features: Floats, studio: Mask) -> Floats:
         """Unit object part [N, object_size]."""
         base = self.base(object_features, studio)
         return base if self.head is None else self.head.combine(base, object_features, studio)
 
 
 @dataclass(frozen=True, eq=False)
-class TorchEncoder:
+class NetworkEncoder:
     """Encoder that consists of a backbone and the projection of its features."""
 
     name: str
@@ -99,12 +97,12 @@ class TorchEncoder:
     @property
     def style_size(self) -> int:
         """Dimensions of the style part."""
-        return self.projection.style.axes.shape[1]
+        return int(self.projection.style.axes.shape[1])
 
     @property
     def head_size(self) -> int:
         """Dimensions of a fitted head, which are the last of the object part; 0 without one."""
-        return self.object_size - self.projection.base.axes.shape[1]
+        return self.object_size - int(self.projection.base.axes.shape[1])
 
     @property
     def head_share(self) -> float:
@@ -131,11 +129,8 @@ class TorchEncoder:
         if not batch:
             return np.empty((0, self.object_size + self.style_size), np.float32)
         features = self.backbone.features([views for views, _ in batch])
-        studio = torch.tensor([studio for _, studio in batch], device=features.device)
-        grey = torch.tensor([self._is_grey(views) for views, _ in batch], device=features.device)
-        with torch.inference_mode():
-            vectors: Floats = self.projection(features, studio, grey).cpu().numpy()
-        return vectors
+        studio = np.array([studio for _, studio in batch], bool)
+        return self.projection(features, studio, np.array([self._is_grey(views) for views, _ in batch], bool))
 
     def _is_grey(self, views: Sequence[Pixels]) -> bool:
         return self.projection.grey_correction is not None and is_grey(views[0])
@@ -150,7 +145,7 @@ class TorchEncoder:
         if not cosine >= MIN_REFERENCE_COSINE:
             raise EncoderUnavailable(
                 f"encoder {self.name}: this machine computes its known vector wrongly (cosine {cosine:.3f}): "
-                "set LOOKSTREAM_TORCH_PRECISION=float32, or install another build of torch"
+                "set LOOKSTREAM_TORCH_PRECISION=float32, or another LOOKSTREAM_TORCH_ENGINE"
             )
 
 
@@ -159,18 +154,18 @@ def plain_projection(backbone: Backbone) -> Projection:
 
     Random projections approximately preserve cosines (Johnson and Lindenstrauss, 1984).
     """
-    device, size = backbone.runtime.device, backbone.object_size
-    base = Axes(torch.zeros(2, size, device=device), torch.eye(size, device=device))
-    directions = _orthonormal(backbone.style_size).to(device)
-    style = Axes(torch.zeros(2, backbone.style_size, device=device), directions)
+    size = backbone.object_size
+    base = Axes(np.zeros((2, size), np.float32), np.eye(size, dtype=np.float32))
+    style = Axes(np.zeros((2, backbone.style_size), np.float32), _orthonormal(backbone.style_size))
     return Projection(base, style, "plain")
 
 
-def _orthonormal(size: int) -> Tensor:
+def _orthonormal(size: int) -> Floats:
     """Random orthonormal columns [size, min(64, size)], with a fixed seed."""
     samples = np.random.Generator(np.random.PCG64(0)).standard_normal((size, min(STYLE_SIZE, size)))
     q, r = np.linalg.qr(samples)
-    return torch.from_numpy((q * np.sign(np.diag(r))).astype(np.float32))
+    directions: Floats = (q * np.sign(np.diag(r))).astype(np.float32)
+    return directions
 
 
 def read_projection(path: Path, backbone: Backbone) -> Projection:
@@ -179,8 +174,7 @@ def read_projection(path: Path, backbone: Backbone) -> Projection:
     Raises EncoderUnavailable when the file is not a projection or was fitted on other feature sizes.
     """
     try:
-        stored = {name: value.to(backbone.runtime.device) for name, value in load_file(path).items()}
-        projection = build_projection(stored, hashlib.sha256(path.read_bytes()).hexdigest())
+        projection = build_projection(load_file(path), hashlib.sha256(path.read_bytes()).hexdigest())
     except (OSError, SafetensorError, KeyError) as error:
         raise EncoderUnavailable(f"{path} is not a projection ({error}): fit it again, or install again") from None
     sizes = backbone.object_size, backbone.style_size
@@ -193,12 +187,11 @@ def read_projection(path: Path, backbone: Backbone) -> Projection:
     return projection
 
 
-def build_projection(tensors: Mapping[str, Tensor], digest: str) -> Projection:
+def build_projection(tensors: Mapping[str, NDArray[np.float16] | Floats], digest: str) -> Projection:
     """Build a projection from stored tensors; raises KeyError when one is missing."""
-    stored = {name: value.float() for name, value in tensors.items()}
+    stored = {name: value.astype(np.float32) for name, value in tensors.items()}
     base, style = (Axes(stored[f"{part}.means"], stored[f"{part}.axes"]) for part in ("object", "style"))
-    known = stored["known"].cpu().numpy() if "known" in stored else None
-    return Projection(base, style, digest, parse_head(stored), known, parse_grey_correction(stored))
+    return Projection(base, style, digest, parse_head(stored), stored.get("known"), parse_grey_correction(stored))
 
 
 def read_backbone_name(path: Path) -> str:

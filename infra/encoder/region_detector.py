@@ -10,29 +10,26 @@ photo of 4:3. So the detector works with any encoder. The head is fitted on comp
 objectness learns the overlap of its box (Li et al., Generalized focal loss, 2020, arXiv 2006.04388).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL.Image import Image
-from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from safetensors.numpy import load_file
 
 from infra.array_types import Box, Floats, Integers
 from infra.config.settings import TorchSettings
 from infra.encoder import WEIGHTS
-from infra.encoder.efficientnet import HEAD, MIDDLE_STAGE, stages
-from infra.encoder.lite import FeatureNetwork, open_network
-from infra.encoder.runtime import Runtime, open_runtime
+from infra.encoder.checkpoint import Kernel
+from infra.encoder.lite import checkpoint, choose_engine
+from infra.encoder.openvino import compile_maps, compile_region_head
 from infra.images.resize import resize_bicubic
 
 VARIANT, SIDE = 0, 256
 """The network, and the side of its input in pixels."""
-WIDTH = 64
-"""Channels inside the head."""
+HEAD_FILE = WEIGHTS / "regions.safetensors"
 UNIT_SIDE, MIN_EXPONENT, MAX_EXPONENT = 0.25, -6.0, 1.5
 """A distance is UNIT_SIDE times e to the power of the output, as a share of the picture's side."""
 MAX_REGIONS = 5
@@ -49,32 +46,16 @@ class ScoredBox(NamedTuple):
     objectness: float
 
 
-class RegionHead(nn.Module):
-    """Convolutions on both feature maps: a logit of the objectness and four exponents of distances at each cell."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last = nn.Conv2d(HEAD, WIDTH, 1)
-        self.middle = nn.Conv2d(stages(VARIANT)[MIDDLE_STAGE].width, WIDTH, 1)
-        self.mix = nn.Conv2d(2 * WIDTH, WIDTH, 3, padding=1)
-        self.refine = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
-        self.output = nn.Conv2d(WIDTH, 5, 1)
-
-    def forward(self, middle: Tensor, last: Tensor) -> Tensor:
-        """Map float maps [N, 80, h, w] and [N, 1280, h / 2, w / 2] to [N, 5, h, w]."""
-        wide = interpolate(torch.relu(self.last(last)), size=middle.shape[-2:], mode="nearest")
-        mixed = torch.relu(self.mix(torch.cat([torch.relu(self.middle(middle)), wide], 1)))
-        out: Tensor = self.output(mixed + torch.relu(self.refine(mixed)))
-        return out
-
-
-def decode_boxes(output: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [N, h, w] and boxes [N, h, w, 4], as shares of the sides, of the head's output [N, 5, h, w]."""
+def decode_boxes(output: Floats) -> tuple[Floats, Floats]:
+    """Objectness [N, h, w] and boxes [N, h, w, 4], as shares of the sides, of the head's output [N, 5, h, w]."""
     rows, columns = output.shape[-2:]
-    y = ((torch.arange(rows) + 0.5) / rows)[None, :, None]
-    x = ((torch.arange(columns) + 0.5) / columns)[None, None, :]
-    left, top, right, bottom = torch.exp(output[:, 1:].clamp(MIN_EXPONENT, MAX_EXPONENT)).mul(UNIT_SIDE).unbind(1)
-    return output[:, 0], torch.stack([x - left, y - top, x + right, y + bottom], -1).clamp(0, 1)
+    y = ((np.arange(rows, dtype=np.float32) + 0.5) / rows)[None, :, None]
+    x = ((np.arange(columns, dtype=np.float32) + 0.5) / columns)[None, None, :]
+    distances = UNIT_SIDE * np.exp(np.clip(output[:, 1:], MIN_EXPONENT, MAX_EXPONENT))
+    left, top, right, bottom = np.moveaxis(distances, 1, 0)
+    boxes = np.stack([x - left, y - top, x + right, y + bottom], -1).clip(0, 1).astype(np.float32)
+    objectness = (1 / (1 + np.exp(-output[:, 0]))).astype(np.float32)
+    return objectness, boxes
 
 
 def suppress(scores: Floats, boxes: Floats) -> list[int]:
@@ -100,29 +81,26 @@ def overlaps(box: Floats, others: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class RegionDetector:
-    """Finds things by a network and a head on its maps; consumers.vision.regions.Detector is its contract."""
+    """Finds things by a network and a head on its maps; consumers.vision.regions.Detector is its contract.
 
-    network: FeatureNetwork
-    head: RegionHead
-    runtime: Runtime
+    `output` maps squeezed pictures, uint8 [N, SIDE, SIDE, 3], to the output of the head, float32 [N, 5, h, w].
+    """
+
+    output: Callable[[NDArray[np.uint8]], Floats]
     name: str = "default"
 
     def detect(self, images: Sequence[Image]) -> list[list[ScoredBox]]:
         """The things of each upright RGB picture, at most 5, the most certain first."""
         if not images:
             return []
-        with torch.inference_mode():
-            middle, last = self.network(squeeze(images).to(self.runtime.device, self.runtime.dtype))
-            logits, boxes = decode_boxes(self.head(middle.float().cpu(), last.float().cpu()))
-        scores = torch.sigmoid(logits).flatten(1).numpy()
-        found = zip(images, scores, boxes.flatten(1, 2).numpy(), strict=True)
+        scores, boxes = decode_boxes(self.output(squeeze(images)))
+        found = zip(images, scores.reshape(len(images), -1), boxes.reshape(len(images), -1, 4), strict=True)
         return [_scored_boxes(image, *values) for image, *values in found]
 
 
-def squeeze(images: Sequence[Image]) -> Tensor:
-    """Squeeze pictures to normalised pixels, float [N, 3, SIDE, SIDE]."""
-    squares = [resize_bicubic(image, (0, 0, *image.size), SIDE) for image in images]
-    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float().sub(127).div(128)
+def squeeze(images: Sequence[Image]) -> NDArray[np.uint8]:
+    """Squeeze pictures to squares, uint8 [N, SIDE, SIDE, 3]."""
+    return np.stack([resize_bicubic(image, (0, 0, *image.size), SIDE) for image in images])
 
 
 def _scored_boxes(image: Image, scores: Floats, boxes: Floats) -> list[ScoredBox]:
@@ -136,8 +114,15 @@ def _scored_boxes(image: Image, scores: Floats, boxes: Floats) -> list[ScoredBox
 
 def open_region_detector(settings: TorchSettings) -> RegionDetector:
     """Open the detector `default`; raises EncoderUnavailable when the weights of its network are not installed."""
-    runtime, head = open_runtime(settings), RegionHead()
-    head.load_state_dict(
-        {name: value.float() for name, value in load_file(WEIGHTS / "regions.safetensors").items()}
-    )
-    return RegionDetector(open_network(VARIANT, SIDE, runtime), head, runtime)
+    tensors = {name: value.astype(np.float32) for name, value in load_file(HEAD_FILE).items()}
+    if choose_engine(settings) == "torch":
+        from infra.encoder.region_head import open_output  # an extra, and seconds to import
+
+        return RegionDetector(open_output(checkpoint(VARIANT), tensors, settings))
+    network = compile_maps(checkpoint(VARIANT), VARIANT, SIDE, settings)
+    kernels = {
+        name: Kernel(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+        for name in (key.removesuffix(".weight") for key in tensors if key.endswith(".weight"))
+    }
+    head = compile_region_head(kernels, SIDE, settings)
+    return RegionDetector(lambda views: head(network(views)))

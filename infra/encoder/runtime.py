@@ -1,44 +1,41 @@
-"""Runtime: selects device, precision, threads and batch size, and runs a backbone in batches."""
+"""Runtime: selects the device, the precision, the threads and the batch size of torch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Literal
 
-import numpy as np
 import torch
-from PIL.Image import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from infra.array_types import Box, Pixels
 from infra.config.settings import TorchSettings
-from infra.cores import available_cores
+from infra.cores import available_cores, has_fast_bfloat16
 from infra.encoder import EncoderUnavailable
-
-CPU_BATCH = 8
-"""Batch size on a CPU; larger activations exceed the caches (Lite2 fp32: 100 a second at 8, 84 at 32)."""
+from infra.encoder.backbone import CPU_BATCH
 
 CUDA_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Device, precision, batch size and engine of a network."""
+    """Device, precision and batch size of a network."""
 
     device: torch.device
     dtype: torch.dtype
     batch: int
-    engine: Literal["torch", "openvino"] = "torch"
+
+    @property
+    def precision(self) -> str:
+        """Name of the precision, such as float32."""
+        return str(self.dtype).removeprefix("torch.")
 
 
 def open_runtime(settings: TorchSettings) -> Runtime:
     """Runtime for the settings; sets the number of torch's threads, which applies to the whole process."""
     torch.set_num_threads(settings.threads or available_cores())
-    device = _device("cpu" if settings.engine == "openvino" else settings.device)
+    device = _device(settings.device)
     batch = CPU_BATCH if device.type == "cpu" else CUDA_BATCH
-    return Runtime(device, _dtype(settings.precision, device), batch, settings.engine)
+    return Runtime(device, _dtype(settings.precision, device), batch)
 
 
 @contextmanager
@@ -74,14 +71,9 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def _has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32: with AMX, or AVX-512 on AMD; on Intel AVX-512 is not (measured)."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return bool(
-        capabilities.get("amx_bf16")
-        or (capabilities.get("avx512_bf16") and "AMD" in str(capabilities.get("cpu_name", "")))
-    )
+    return has_fast_bfloat16()
 
 
 def l2_normalise(rows: Tensor) -> Tensor:
@@ -90,41 +82,3 @@ def l2_normalise(rows: Tensor) -> Tensor:
         torch.zeros(len(rows), dtype=torch.long, device=rows.device), rows.shape[1]
     )
     return normalize(torch.where(rows.norm(dim=1, keepdim=True) > 0, rows, first_axis.to(rows.dtype)), dim=1)
-
-
-@dataclass(frozen=True, eq=False)
-class Backbone:
-    """Frozen network with its preprocessing: computes the features of pictures, before any projection.
-
-    `prepare` turns a part of a picture into pixels, which always have the same shape; it is thread-safe. `network`
-    maps V stacked views of one shape on the runtime's device to float features [V, object_size + style_size].
-    `digest` is a hash of everything that affects the features.
-    """
-
-    name: str
-    digest: str
-    object_size: int
-    style_size: int
-    prepare: Callable[[Image, Box], Pixels]
-    network: Callable[[Tensor], Tensor]
-    runtime: Runtime
-    prepare_region: Callable[[Image, Box], Pixels] | None = None
-    """As `prepare`, with a shape of its own, for the things in pictures; None: they are prepared as pictures."""
-
-    def features(self, pictures: Sequence[tuple[Pixels, ...]]) -> Tensor:
-        """Features of each picture, the mean over its views: float [N, object_size + style_size].
-
-        A view that several pictures share, the same array, is computed once.
-        """
-        different = {id(view): view for picture in pictures for view in picture}.values()
-        views, batch = sorted(different, key=lambda view: view.shape), self.runtime.batch
-        rows = {id(view): row for row, view in enumerate(views)}
-        groups = [list(group) for _, group in groupby(views, lambda view: view.shape)]
-        with torch.inference_mode():
-            outputs = torch.cat(
-                [self._run_network(group[n : n + batch]) for group in groups for n in range(0, len(group), batch)]
-            )
-            return torch.stack([outputs[[rows[id(view)] for view in picture]].mean(0) for picture in pictures])
-
-    def _run_network(self, views: Sequence[Pixels]) -> Tensor:
-        return self.network(torch.from_numpy(np.stack(views)).to(self.runtime.device))

@@ -13,17 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import pad
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from infra.array_types import Floats
 from infra.encoder import EncoderUnavailable
+from infra.encoder.backbone import l2_normalise
 from infra.encoder.pretrained import LOAD_ERRORS, drop_modules, first_sentence
-from infra.encoder.projection import Projection, TorchEncoder
-from infra.encoder.runtime import Runtime, l2_normalise
+from infra.encoder.projection import NetworkEncoder, Projection
+from infra.encoder.runtime import Runtime
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class TextTower:
     tokenizer: Any
     runtime: Runtime
 
-    def __call__(self, texts: Sequence[str]) -> Tensor:
+    def __call__(self, texts: Sequence[str]) -> Floats:
         config = self.model.config
         is_siglip = config.model_type.startswith("siglip")
         tokens = self.tokenizer(
@@ -46,8 +46,10 @@ class TextTower:
             return_tensors="pt",
         ).to(self.runtime.device)
         mask = None if is_siglip else tokens["attention_mask"]
-        outputs = self.model.get_text_features(input_ids=tokens["input_ids"], attention_mask=mask)
-        return l2_normalise(outputs.pooler_output.float())
+        with torch.inference_mode():
+            outputs = self.model.get_text_features(input_ids=tokens["input_ids"], attention_mask=mask)
+            features: Floats = outputs.pooler_output.float().cpu().numpy()
+        return l2_normalise(features)
 
 
 def open_text_tower(name: str, runtime: Runtime) -> TextTower:
@@ -79,7 +81,7 @@ def open_text_tower(name: str, runtime: Runtime) -> TextTower:
 
 
 @dataclass(frozen=True, eq=False)
-class JointEncoder(TorchEncoder):
+class JointEncoder(NetworkEncoder):
     """Encoder that reads texts too. `open_tower` returns the text tower, which its first call opens."""
 
     open_tower: Callable[[], TextTower]
@@ -89,24 +91,23 @@ class JointEncoder(TorchEncoder):
 
         Raises EncoderUnavailable if the text tower cannot be opened, or does not share the space of pictures.
         """
-        with torch.inference_mode():
-            features = self.open_tower()(texts)
-            width = len(self.projection.base.axes)
-            if features.shape[1] != width:
-                raise EncoderUnavailable(
-                    f"encoder {self.name}: its texts have {features.shape[1]} features and its pictures {width}"
-                )
-            vectors: Floats = project_texts(features, self.projection).cpu().numpy()
-        return vectors
+        features = self.open_tower()(texts)
+        width = len(self.projection.base.axes)
+        if features.shape[1] != width:
+            raise EncoderUnavailable(
+                f"encoder {self.name}: its texts have {features.shape[1]} features and its pictures {width}"
+            )
+        return project_texts(features, self.projection)
 
 
-def project_texts(features: Tensor, projection: Projection) -> Tensor:
+def project_texts(features: Floats, projection: Projection) -> Floats:
     """Map features of texts [N, d] to unit object parts [N, object_size]; a fitted head has no part in them.
 
     Texts of such models lie apart from pictures (W. Liang et al., Mind the gap, 2022). So texts lose only what they
     have in the direction of the mean that pictures lose, and a head, which was trained on pictures, is left out.
     """
-    mean = nn.functional.normalize(projection.base.means.mean(0), dim=0)
+    mean = projection.base.means.mean(0)
+    mean = mean / max(float(np.linalg.norm(mean)), 1e-12)
     centred = features - (features @ mean)[:, None] * mean
-    base = l2_normalise(centred @ torch.linalg.pinv(projection.base.axes).T)
-    return pad(base, (0, projection.object_size - base.shape[1]))
+    base = l2_normalise(centred @ np.linalg.pinv(projection.base.axes).T)
+    return np.pad(base, ((0, 0), (0, projection.object_size - base.shape[1])))

@@ -8,12 +8,11 @@ chosen by measurement (recall@1 of studio pictures .302 at 0, .343 at .25, .336 
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from PIL.Image import Image
 
 from infra.array_types import Floats, Mask
+from infra.encoder.backbone import Backbone
 from infra.encoder.projection import STYLE_SIZE, build_projection, to_storage_precision
-from infra.encoder.runtime import Backbone
 
 OBJECT_SIZE = 256
 POWER = 0.25
@@ -54,7 +53,6 @@ def whiten_axes(centred: Floats, size: int) -> Floats:
 
 def known_vector(backbone: Backbone, tensors: Mapping[str, Floats], view: Image) -> Floats:
     """Compute the vector of a picture, as a photo with one view, from tensors in storage precision."""
-    stored = {name: torch.from_numpy(value) for name, value in to_storage_precision(tensors).items()}
-    features = backbone.features([(backbone.prepare(view, (0, 0, *view.size)),)]).cpu()
-    vector: Floats = build_projection(stored, "")(features, torch.tensor([False]))[0].numpy()
+    features = backbone.features([(backbone.prepare(view, (0, 0, *view.size)),)])
+    vector: Floats = build_projection(to_storage_precision(tensors), "")(features, np.array([False]))[0]
     return vector

@@ -23,8 +23,9 @@ from qdrant_client.models import Distance, PointStruct, VectorParams
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from infra.encoder.efficientnet import HEAD, from_checkpoint
+from infra.encoder.efficientnet import from_checkpoint
 from infra.encoder.lite import PROFILES, checkpoint
+from infra.encoder.stages import HEAD
 from infra.fetching.content_store import FOLDER
 from schemas.topics import CATALOG_ITEMS
 from tests.benchmarks.whole_path import kafka_of

@@ -19,7 +19,7 @@ from consumers.vision.contracts import Encoder
 from infra.config.settings import TorchSettings
 from infra.console import FAILED, report_errors
 from infra.encoder import EncoderUnavailable, open_encoder
-from infra.encoder.projection import TorchEncoder
+from infra.encoder.projection import NetworkEncoder
 from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import MAX_PRODUCTS, Catalogue, draw_catalogue
 from producers.demo.figures import LatencySpread
@@ -130,9 +130,7 @@ class Report:
 
 def precision_of(encoder: object) -> str:
     """In which numbers the network computes: figures of two precisions do not compare."""
-    if isinstance(encoder, TorchEncoder):
-        return str(encoder.backbone.runtime.dtype).removeprefix("torch.")
-    return "no network"
+    return encoder.backbone.precision if isinstance(encoder, NetworkEncoder) else "no network"
 
 
 def measure_stages(catalogue: Catalogue, encoder: Encoder, rounds: int, folder: Path) -> dict[str, Figure]:

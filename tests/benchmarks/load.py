@@ -50,7 +50,7 @@ PHOTOS = 12
 DISTINCT = 32
 """Pictures for the measure of the encoder alone; fewer are repeated."""
 PATIENCE_SECONDS = 120.0
-Engine = Literal["torch", "openvino"]
+Engine = Literal["auto", "torch", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def main(
     rates: Annotated[str, typer.Option(help="Searches a second, commas between")] = "1,5,20",
     sizes: Annotated[str, typer.Option(help="Points, commas between")] = "1000,10000,100000",
     encoder_name: Annotated[str, typer.Option("--encoder", help="As LOOKSTREAM_ENCODER")] = "best",
-    engine: Annotated[Engine, typer.Option(help="As LOOKSTREAM_TORCH_ENGINE")] = "torch",
+    engine: Annotated[Engine, typer.Option(help="As LOOKSTREAM_TORCH_ENGINE")] = "auto",
     path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too")] = None,
 ) -> None:
     """Measure how a running system bears load and grows on this machine; times are p50 / p95 / p99."""

@@ -20,10 +20,10 @@ from consumers.vision.crops import select_views
 from infra.array_types import Floats
 from infra.config.settings import TorchSettings
 from infra.encoder import WEIGHTS, open_backbone
+from infra.encoder.backbone import CPU_BATCH, Backbone
 from infra.encoder.grey_correction import fit_grey_correction
 from infra.encoder.lite import PROFILES, probe
 from infra.encoder.projection import read_projection, write_projection
-from infra.encoder.runtime import CPU_BATCH, Backbone
 from infra.encoder.whitening import POWER, known_vector, whiten
 from infra.images.decode import DecodeLimits, decode
 
@@ -50,7 +50,7 @@ def look_at(paths: list[Path], backbone: Backbone, *, grey: bool = False) -> Ite
             tuple(backbone.prepare(image, box) for box in where.boxes)
             for image, where in zip(images, focus, strict=True)
         ]
-        yield from zip(backbone.features(views).cpu().numpy(), (where.studio for where in focus), strict=True)
+        yield from zip(backbone.features(views), (where.studio for where in focus), strict=True)
 
 
 def fit_base(paths: list[Path], backbone: Backbone) -> dict[str, Floats]:

@@ -27,9 +27,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, dropout2d
 from infra.array_types import Floats, Halves
 from infra.config.settings import TorchSettings
 from infra.encoder import WEIGHTS
-from infra.encoder.lite import open_network
-from infra.encoder.region_detector import SIDE, VARIANT, RegionHead, decode_boxes, squeeze
+from infra.encoder.lite import checkpoint
+from infra.encoder.region_detector import SIDE, VARIANT, squeeze
+from infra.encoder.region_head import RegionHead, decode_boxes
 from infra.encoder.runtime import open_runtime
+from infra.encoder.torch_lite import normalise_pixels, open_network
 from tests.evaluation.composites import Scene, Thing, compose, read_grounds, read_picture, read_things
 
 FIRST_SEED = 100_000
@@ -113,12 +115,13 @@ def share_boxes(scene: Scene, *, is_mirrored: bool) -> Floats:
 
 def read_examples(data: Path, count: int) -> tuple[Halves, Halves, Tensor]:
     """The maps of the composites and of their mirror images, and their boxes [n, 5, 4]."""
-    network = open_network(VARIANT, SIDE, open_runtime(TorchSettings()))
+    runtime = open_runtime(TorchSettings())
+    network = open_network(checkpoint(VARIANT), VARIANT, SIDE, runtime)
     pictures = read_train_pictures(data)
     middles, lasts, boxes = list[Halves](), list[Halves](), list[Floats]()
     for seed in track(range(FIRST_SEED, FIRST_SEED + count), "composites"):
         scene = draw_train_scene(pictures, seed)
-        pixels = squeeze([scene.image])
+        pixels = normalise_pixels(squeeze([scene.image]), runtime)
         with torch.inference_mode():
             maps = network(torch.cat([pixels, pixels.flip(3)]))
         middles.append(maps.middle.half().numpy())

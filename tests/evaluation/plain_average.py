@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import torch
+import numpy as np
 from PIL.Image import Image
-from torch import Tensor
 
 from consumers.quality.evaluation.ground_truth import GroundTruth
 from consumers.quality.evaluation.run import EvaluationSetup
@@ -20,9 +19,9 @@ from consumers.vision.contracts import Encoder, EncoderInput
 from infra.array_types import Box, Floats, Pixels
 from infra.config.settings import Settings
 from infra.encoder import open_encoder
+from infra.encoder.backbone import l2_normalise
 from infra.encoder.lite import Features, channel_moments
-from infra.encoder.projection import TorchEncoder, plain_projection
-from infra.encoder.runtime import l2_normalise
+from infra.encoder.projection import NetworkEncoder, plain_projection
 from schemas.ranking import Weights
 from schemas.results import SearchResult
 
@@ -65,11 +64,10 @@ class PlainFeatures:
 
     features: Features
 
-    def __call__(self, views: Tensor) -> Tensor:
-        pixels = views.permute(0, 3, 1, 2).to(self.features.dtype).sub(127).div(128)
-        maps = [network(pixels) for network in self.features.networks(views.shape[1])]
-        means = [l2_normalise(output.last.float().mean((2, 3))) for output in maps]
-        return torch.cat([*means, channel_moments(maps[-1].middle.float())], 1)
+    def __call__(self, views: Pixels) -> Floats:
+        maps = [network(views.astype(np.uint8)) for network in self.features.networks(views.shape[1])]
+        means = [l2_normalise(output.last.mean((2, 3))) for output in maps]
+        return np.concatenate([*means, channel_moments(maps[-1].middle)], axis=1)
 
 
 def open_plain(settings: Settings, name: str) -> Encoder:
@@ -78,11 +76,11 @@ def open_plain(settings: Settings, name: str) -> Encoder:
     For an encoder of another kind, which is no default one, only the second view is taken away.
     """
     encoder = open_encoder(name, settings.torch)
-    network = encoder.backbone.network if isinstance(encoder, TorchEncoder) else None
-    if isinstance(encoder, TorchEncoder) and isinstance(network, Features):
+    network = encoder.backbone.network if isinstance(encoder, NetworkEncoder) else None
+    if isinstance(encoder, NetworkEncoder) and isinstance(network, Features):
         backbone = encoder.backbone
         plain = replace(backbone, digest=f"{backbone.digest} plain average", network=PlainFeatures(network))
-        encoder = TorchEncoder("plain", plain, plain_projection(plain))
+        encoder = NetworkEncoder("plain", plain, plain_projection(plain))
     return WholePicture(encoder)
 
 

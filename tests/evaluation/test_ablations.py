@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from rich.console import Console
 
 from consumers.quality.evaluation.ground_truth import GroundTruth
@@ -19,8 +18,8 @@ from consumers.scoring.metric import DEFAULT_METRIC, Metric
 from consumers.vision.contracts import EncoderInput
 from infra.config.settings import Settings, TorchSettings
 from infra.encoder import open_encoder
-from infra.encoder.lite import PROFILES, open_network, probe
-from infra.encoder.runtime import open_runtime
+from infra.encoder.lite import PROFILES, checkpoint, probe
+from infra.encoder.openvino import compile_maps
 from schemas.ranking import INTENTS
 from tests.consumers.quality.evaluation.conftest import draw_shop
 from tests.evaluation.ablations import (
@@ -108,16 +107,13 @@ def test_without_the_rule_grey_pictures_are_compared_by_their_colours_too(tmp_pa
 
 
 def test_the_plain_average_is_that_of_the_whole_picture() -> None:
-    runtime = open_runtime(TorchSettings())
     encoder = open_plain(Settings(), "fast")
     assert isinstance(encoder, WholePicture)
     picture = probe()
     whole, middle = (encoder.prepare(picture, box) for box in ((0, 0, 320, 240), (50, 40, 250, 200)))
     one, two = encoder.run([EncoderInput((whole,), False), EncoderInput((whole, middle), False)])
     assert one @ two == pytest.approx(2, abs=0.01)  # the object and the style part, of unit length each
-    network = open_network(0, PROFILES["fast"].side, runtime)
-    pixels = torch.from_numpy(whole[np.newaxis].copy()).permute(0, 3, 1, 2).float().sub(127).div(128)
-    with torch.inference_mode():
-        mean = network(pixels.to(runtime.dtype)).last.float().mean((2, 3))[0].numpy()
+    network = compile_maps(checkpoint(0), 0, PROFILES["fast"].side, TorchSettings())
+    mean = network(whole[np.newaxis].astype(np.uint8)).last.mean((2, 3))[0]
     assert encoder.object_size == len(mean)
     assert one[: len(mean)] @ mean / np.linalg.norm(mean) == pytest.approx(1, abs=0.01)

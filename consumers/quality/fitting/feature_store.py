@@ -18,7 +18,7 @@ from consumers.vision.crops import select_views
 from infra.array_types import Floats, Halves, Mask
 from infra.cores import available_cores
 from infra.encoder import PreparedViews
-from infra.encoder.runtime import Backbone
+from infra.encoder.backbone import Backbone
 from infra.images.decode import DecodeLimits, decode
 from schemas.failures import Rejected
 
@@ -96,7 +96,7 @@ class FeatureStore:
         single_views = [(view,) for views, _ in inputs for view in views]
         if not single_views:
             return
-        rows: Halves = self.backbone.features(single_views).cpu().numpy().astype(np.float16)
+        rows: Halves = self.backbone.features(single_views).astype(np.float16)
         ends = np.cumsum([len(views) for views, _ in inputs])
         for (views, studio), end in zip(inputs, ends, strict=True):
             yield ImageFeatures(rows[end - len(views) : end], studio)
@@ -122,7 +122,7 @@ class FeatureStore:
 def open_feature_store(folder: Path, backbone: Backbone, limits: DecodeLimits) -> Iterator[FeatureStore]:
     """A feature store with its cache in `folder`; entries of other backbones or of older code are left alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    key = cache_key(f"{backbone.digest} {backbone.runtime.dtype}")
+    key = cache_key(f"{backbone.digest} {backbone.precision}")
     with (
         closing(sqlite3.connect(folder / "features.sqlite", timeout=LOCK_TIMEOUT_SECONDS)) as database,
         ThreadPoolExecutor(available_cores()) as pool,

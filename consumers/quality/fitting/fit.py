@@ -23,8 +23,8 @@ from consumers.quality.fitting.whitening_base import (
 from infra.array_types import Floats, Integers
 from infra.config.errors import BadInput
 from infra.console import printable
+from infra.encoder.backbone import Backbone
 from infra.encoder.heads import Recipe
-from infra.encoder.runtime import Backbone
 
 MeasureMeans = dict[str, float]
 """The mean of each measure."""

@@ -19,10 +19,10 @@ from infra.config.errors import BadInput
 from infra.config.settings import Settings
 from infra.console import printable
 from infra.encoder import FITTED, backbone_name, open_parts
+from infra.encoder.backbone import Backbone
 from infra.encoder.heads import Recipe
 from infra.encoder.lite import probe
 from infra.encoder.projection import write_projection
-from infra.encoder.runtime import Backbone
 from infra.encoder.whitening import POWER, known_vector
 from infra.images.decode import DecodeLimits
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.validation import Scores, ValidationSet
 from infra.array_types import Floats
+from infra.encoder.backbone import Backbone
 from infra.encoder.grey_correction import grey_tensors
-from infra.encoder.runtime import Backbone
 from infra.encoder.whitening import OBJECT_SIZE, kind_means, whiten
 
 Tensors = dict[str, Floats]

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 
 from infra.array_types import Floats
 from infra.config.settings import TorchSettings
@@ -18,7 +17,7 @@ from infra.encoder.grey_correction import (
     parse_grey_correction,
 )
 from infra.encoder.lite import probe
-from infra.encoder.projection import TorchEncoder, read_projection, write_projection
+from infra.encoder.projection import NetworkEncoder, read_projection, write_projection
 
 FEATURES, AXES = 40, 12
 
@@ -34,7 +33,7 @@ def copies(seed: int, number: int) -> tuple[Floats, Floats]:
 def correction(colour: Floats, grey: Floats) -> GreyCorrection:
     axes = np.eye(FEATURES, dtype=np.float32)
     tensors = fit_grey_correction(colour, grey, axes)
-    parsed = parse_grey_correction({name: torch.from_numpy(value) for name, value in tensors.items()})
+    parsed = parse_grey_correction(tensors)
     assert parsed is not None
     return parsed
 
@@ -56,35 +55,36 @@ def test_a_black_thing_before_a_camera_is_not_grey() -> None:
 
 def test_what_grey_copies_lack_is_predicted_for_other_pictures() -> None:
     fitted = correction(*copies(0, 400))
-    colour, grey = (torch.from_numpy(values) for values in copies(1, 50))
-    corrected = fitted(grey, torch.ones(50, dtype=torch.bool))
-    assert (corrected - colour).norm() < 0.1 * (grey - colour).norm()
+    colour, grey = copies(1, 50)
+    corrected = fitted(grey, np.ones(50, bool))
+    assert np.linalg.norm(corrected - colour) < 0.1 * np.linalg.norm(grey - colour)
 
 
 def test_pictures_with_colours_keep_their_features() -> None:
     fitted = correction(*copies(0, 400))
-    features = torch.from_numpy(copies(1, 3)[1])
-    corrected = fitted(features, torch.tensor([False, True, False]))
-    assert torch.equal(corrected[[0, 2]], features[[0, 2]])
-    assert not torch.equal(corrected[1], features[1])
+    features = copies(1, 3)[1]
+    corrected = fitted(features, np.array([False, True, False]))
+    assert np.array_equal(corrected[[0, 2]], features[[0, 2]])
+    assert not np.array_equal(corrected[1], features[1])
 
 
 def test_the_shipped_projection_changes_grey_pictures_alone_and_can_be_written_again(tmp_path: Path) -> None:
     backbone = open_backbone("fast", TorchSettings(precision="float32"))
     shipped = read_projection(WEIGHTS / "fast.safetensors", backbone)
     without = {name: value for name, value in load_file(WEIGHTS / "fast.safetensors").items() if "grey" not in name}
-    paths = {"with": shipped.base_tensors, "without": {name: value.numpy() for name, value in without.items()}}
+    paths = {"with": shipped.base_tensors, "without": without}
     for name, tensors in paths.items():
         write_projection(tmp_path / name, tensors, {"backbone": "fast"})
     views = [probe(), ImageOps.grayscale(probe()).convert("RGB")]
     vectors = [
-        encode(TorchEncoder("fast", backbone, read_projection(tmp_path / name, backbone)), views) for name in paths
+        encode(NetworkEncoder("fast", backbone, read_projection(tmp_path / name, backbone)), views)
+        for name in paths
     ]
     assert np.array_equal(vectors[0][0], vectors[1][0])
     assert not np.allclose(vectors[0][1], vectors[1][1], atol=0.01)
     assert grey_tensors(shipped.base_tensors).keys() == {"grey.shift", "grey.inputs.axes", "grey.outputs.axes"}
 
 
-def encode(encoder: TorchEncoder, pictures: list[Image.Image]) -> Floats:
+def encode(encoder: NetworkEncoder, pictures: list[Image.Image]) -> Floats:
     """The vectors of whole pictures, as photos seen once."""
     return encoder.run([((encoder.prepare(picture, (0, 0, *picture.size)),), False) for picture in pictures])

@@ -1,8 +1,10 @@
 """The region detector: its boxes are those of the things, and of those that overlap it keeps the most certain."""
 
+from itertools import chain
+from typing import Literal
+
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
@@ -17,25 +19,41 @@ from infra.encoder.region_detector import (
     suppress,
 )
 
+ENGINES: tuple[Literal["openvino", "torch"], ...] = ("openvino", "torch")
 THINGS = {"red": (30, 60, 150, 220), "blue": (330, 40, 450, 200), "black": (180, 240, 300, 340)}
 
 
-@pytest.mark.parametrize("ground", ["white", "#c8b89a"])
-def test_things_that_lie_apart_each_have_a_box(ground: str) -> None:
+def draw_things(ground: str) -> Image.Image:
     picture = Image.new("RGB", (480, 360), ground)
     draw = ImageDraw.Draw(picture)
     for colour, (left, top, right, bottom) in THINGS.items():
         draw.rounded_rectangle((left, top, right, bottom), 30, fill=colour)
         draw.ellipse((left + 40, top + 30, left + 80, top + 70), fill="white")
-    [found] = open_region_detector(TorchSettings(threads=1)).detect([picture])
+    return picture
+
+
+def test_both_engines_find_the_same_boxes() -> None:
+    pictures = [draw_things("white"), draw_things("#c8b89a")]
+    one, other = (
+        open_region_detector(TorchSettings(threads=1, engine=engine, precision="float32")).detect(pictures)
+        for engine in ENGINES
+    )
+    for first, second in zip(chain(*one), chain(*other), strict=True):
+        assert first.box == pytest.approx(second.box, abs=0.5)
+        assert first.objectness == pytest.approx(second.objectness, abs=0.01)
+
+
+@pytest.mark.parametrize("ground", ["white", "#c8b89a"])
+def test_things_that_lie_apart_each_have_a_box(ground: str) -> None:
+    [found] = open_region_detector(TorchSettings(threads=1)).detect([draw_things(ground)])
     boxes = np.array([box for box, _ in found], np.float32)
     for box in THINGS.values():
         assert overlaps(np.array(box, np.float32), boxes).max() > 0.5
 
 
 def test_an_output_of_zeros_is_a_box_of_half_the_sides_around_each_cell() -> None:
-    logits, boxes = decode_boxes(torch.zeros(1, 5, 4, 4))
-    assert logits.shape == (1, 4, 4)
+    scores, boxes = decode_boxes(np.zeros((1, 5, 4, 4), np.float32))
+    assert scores.tolist() == np.full((1, 4, 4), 0.5).tolist()
     assert boxes[0, 1, 2].tolist() == pytest.approx([0.375, 0.125, 0.875, 0.625])
     assert boxes[0, 0, 0].tolist() == pytest.approx([0, 0, 0.375, 0.375])
 

@@ -70,7 +70,7 @@ def test_a_whitened_projection_keeps_the_nearest_picture_of_a_text(tmp_path: Pat
     )
     backbone = open_backbone(str(model), EXACT)
     views = [(backbone.prepare(image, (0, 0, *image.size)),) for image in pictures(16)]
-    tensors = whiten(backbone.features(views).numpy(), np.zeros(16, bool), backbone)
+    tensors = whiten(backbone.features(views), np.zeros(16, bool), backbone)
     fitted.mkdir()
     write_projection(fitted / FITTED, tensors, {"backbone": str(model)})
     encoder = open_encoder(str(fitted), EXACT)

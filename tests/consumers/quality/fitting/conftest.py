@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageDraw
 
 from consumers.quality.evaluation.system_under_test import Step
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.fit import FitSetup
+from infra.array_types import Floats, Pixels
+from infra.encoder.backbone import Backbone
 from infra.encoder.heads import Recipe
 from infra.encoder.projection import plain_projection
-from infra.encoder.runtime import Backbone, Runtime
 
 SIZE, STYLE = 24, 4
 LABELS = 12
@@ -26,12 +26,14 @@ def no_bar(steps: Iterable[Step], _what: str, _total: int) -> Iterable[Step]:
 @pytest.fixture
 def kit() -> FitSetup:
     """For a backbone that never looks: its features are made up."""
-    runtime = Runtime(torch.device("cpu"), torch.float32, 8)
 
     def prepare(image: Image.Image, _box: object) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         return np.asarray(image)
 
-    backbone = Backbone("made-up", "0", SIZE, STYLE, prepare, torch.flatten, runtime)
+    def network(views: Pixels) -> Floats:
+        return views.reshape(len(views), -1).astype(np.float32)
+
+    backbone = Backbone("made-up", "0", SIZE, STYLE, prepare, network)
     recipe = Recipe(epochs=40, batch=128, rate=0.02)
     return FitSetup(backbone, plain_projection(backbone).base_tensors, recipe, 0.25, no_bar)
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from consumers.quality.fitting.feature_store import FeatureMatrix
 from consumers.quality.fitting.fit import FitSetup, fit_base, fit_head
@@ -38,14 +37,11 @@ def test_pictures_of_other_kinds_compare_as_with_the_encoder_before(
     kind[20] = 8
     fitted = fit_head(FeatureMatrix(gallery.views + kind, gallery.studio), names, replace(kit, shipped=whitened))
     assert "head.axes" in fitted.tensors
-    before, after = (
-        build_projection({name: torch.from_numpy(value) for name, value in tensors.items()}, "")
-        for tensors in (whitened, fitted.tensors)
-    )
-    photos = torch.zeros(240, dtype=torch.bool)
+    before, after = (build_projection(tensors, "") for tensors in (whitened, fitted.tensors))
+    photos = np.zeros(240, bool)
     for sign, is_other in ((-1, True), (1, False)):
-        features = torch.from_numpy(gallery.features + sign * kind.astype(np.float32))[:, :24]
-        old, new = (projection.object(features, photos).numpy() for projection in (before, after))
+        features = (gallery.features + sign * kind.astype(np.float32))[:, :24]
+        old, new = (projection.object(features, photos) for projection in (before, after))
         assert np.allclose(new @ new.T, old @ old.T, atol=1e-6) == is_other
 
 
