@@ -233,7 +233,7 @@ def _open_sink(context: IndexContext, problems: Problems, stack: ExitStack) -> I
 
 def _open_source(worker: WorkerContext, lane: Lane, stack: ExitStack) -> EventSource:
     kafka, group = worker.kafka, f"lookstream-{lane.name}"
-    lane_kafka = kafka.model_copy(update={"fetch_wait_ms": max(kafka.fetch_wait_ms, lane.fetch_wait_ms)})
+    lane_kafka = kafka.with_fetch_wait(lane.fetch_wait_ms)
     due = due_time if lane.topics == RETRY_TOPICS else due_immediately
     source = EventSource(lane_kafka, group, lane.topics, due, buffer_limits(worker.settings.worker))
     stack.callback(source.close)

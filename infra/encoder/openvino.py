@@ -5,6 +5,7 @@ The graph is built operator by operator from the weights of the checkpoint, whic
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, NamedTuple
@@ -38,13 +39,13 @@ MapNetwork = Callable[[NDArray[np.uint8]], Maps]
 
 @dataclass(frozen=True, eq=False)
 class CompiledModel:
-    """Model compiled twice: all threads on one input (latency), or one input for each thread (throughput).
+    """Model that is compiled twice: all threads on one input (latency), or one input for each thread (throughput).
 
-    Each call waits for those of other threads.
+    Each is compiled at its first use, because it holds a copy of the weights. Calls wait for each other.
     """
 
-    latency_request: Any
-    throughput_queue: Any
+    graph: Any
+    options: Mapping[str, object]
     threads: int
     lock: Lock = field(default_factory=Lock)
 
@@ -53,19 +54,31 @@ class CompiledModel:
         with self.lock:
             return self._infer_in_turn(inputs) if len(inputs) < self.threads else self._infer_in_parallel(inputs)
 
+    @cached_property
+    def _latency_request(self) -> Any:
+        return self._compile({"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}).create_infer_request()
+
+    @cached_property
+    def _throughput_queue(self) -> Any:
+        model = self._compile({"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": self.threads})
+        return _import_openvino().AsyncInferQueue(model, self.threads)
+
+    def _compile(self, options: Mapping[str, object]) -> Any:
+        return _import_openvino().Core().compile_model(self.graph, "CPU", {**self.options, **options})
+
     def _infer_in_turn(self, inputs: list[list[NDArray[Any]]]) -> list[Outputs]:
         outputs = []
         for each in inputs:
-            self.latency_request.infer(each)
-            outputs.append(_outputs(self.latency_request))
+            self._latency_request.infer(each)
+            outputs.append(_outputs(self._latency_request))
         return outputs
 
     def _infer_in_parallel(self, inputs: list[list[NDArray[Any]]]) -> list[Outputs]:
         outputs: dict[int, Outputs] = {}
-        self.throughput_queue.set_callback(lambda request, n: outputs.update({n: _outputs(request)}))
+        self._throughput_queue.set_callback(lambda request, n: outputs.update({n: _outputs(request)}))
         for n, each in enumerate(inputs):
-            self.throughput_queue.start_async(each, n)
-        self.throughput_queue.wait_all()
+            self._throughput_queue.start_async(each, n)
+        self._throughput_queue.wait_all()
         return [outputs[n] for n in range(len(inputs))]
 
 
@@ -110,20 +123,13 @@ def choose_precision(settings: TorchSettings) -> Literal["float32", "bfloat16"]:
 
 
 def _compile(graph: Any, settings: TorchSettings) -> CompiledModel:
-    openvino = _import_openvino()
-    core, threads = openvino.Core(), settings.threads or available_cores()
+    threads = settings.threads or available_cores()
     options = {
         # By default OpenVINO uses bfloat16 wherever it exists, even where it is slower than float32.
         "INFERENCE_PRECISION_HINT": "bf16" if choose_precision(settings) == "bfloat16" else "f32",
         "INFERENCE_NUM_THREADS": threads,
     }
-    latency_model = core.compile_model(graph, "CPU", {**options, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1})
-    throughput_model = core.compile_model(
-        graph, "CPU", {**options, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": threads}
-    )
-    return CompiledModel(
-        latency_model.create_infer_request(), openvino.AsyncInferQueue(throughput_model, threads), threads
-    )
+    return CompiledModel(graph, options, threads)
 
 
 def _import_openvino() -> Any:

@@ -114,9 +114,8 @@ def read_to_end(kafka: KafkaSettings, topics: Sequence[str], since_ms: int | Non
     The end of a partition is taken from the fetch response, as the end offset that the local broker reports is
     slightly wrong. Raises Unavailable if a topic is missing, or if the broker stops responding.
     """
-    fetch_wait_ms = max(kafka.fetch_wait_ms, WHOLE_FETCH_WAIT_MS)
     problems = Problems()
-    consumer = _reader(kafka, {"enable.partition.eof": True, "fetch.wait.max.ms": fetch_wait_ms}, problems)
+    consumer = _reader(kafka.with_fetch_wait(WHOLE_FETCH_WAIT_MS), {"enable.partition.eof": True}, problems)
     try:
         remaining = {(topic, partition) for topic in topics for partition in _partitions(consumer, kafka, topic)}
         starts = _starts(consumer, kafka, sorted(remaining), since_ms)

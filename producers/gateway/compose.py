@@ -25,6 +25,10 @@ from producers.gateway.request_body import Parser
 from producers.gateway.search_registry import HttpResult, SearchLimits, SearchService
 from producers.gateway.uploads import Uploads
 
+RARE_FETCH_WAIT_MS = 100
+"""Fetch wait of the readers of outcomes and of claims, for which few requests wait: at rest, most of what the local
+broker does is to answer fetches."""
+
 
 def open_gateway_parts(settings: Settings, stack: ExitStack) -> GatewayParts:
     """Open the services of the routes until the stack is closed; raises Unavailable if Kafka or the index is."""
@@ -34,10 +38,11 @@ def open_gateway_parts(settings: Settings, stack: ExitStack) -> GatewayParts:
     spans = stack.enter_context(tracing(settings.traces, "lookstream-gateway"))
     client = stack.enter_context(closing(AsyncSearchClient(kafka, tracing=spans)))
     sink = stack.enter_context(closing(EventSink(kafka, tracing=spans)))
-    outcomes = stack.enter_context(closing(OutcomeWaiter(kafka)))
+    rare = kafka.with_fetch_wait(RARE_FETCH_WAIT_MS)
+    outcomes = stack.enter_context(closing(OutcomeWaiter(rare)))
     index = stack.enter_context(closing(connect(settings)))
     parser, max_bytes = stack.enter_context(closing(Parser())), kafka.record_bytes
-    claims = stack.enter_context(closing(ClaimRegister(kafka)))
+    claims = stack.enter_context(closing(ClaimRegister(rare)))
     limits, cache = SearchLimits(settings.gateway.in_flight, max_bytes), IdempotencyCache(HttpResult.size)
     searches = SearchService(client, uploads, cache, claims, AnswerReader(kafka), limits, metrics, parser)
     items = ItemService(sink, uploads, claims, outcomes, parser, max_bytes, open_content_store(settings))

@@ -30,7 +30,7 @@ class WatchTopic:
         self._file_is_current = True
         self._lock = threading.Lock()
         # Open the reader first: it also returns the records that arrive while the topic is read to its end.
-        self._reader = TopicReader(kafka.model_copy(update={"fetch_wait_ms": FETCH_WAIT_MS}), SEARCH_WATCHES)
+        self._reader = TopicReader(kafka.with_fetch_wait(FETCH_WAIT_MS), SEARCH_WATCHES)
         topic_keys = set()
         for record in read_to_end(kafka, [SEARCH_WATCHES]):
             self._apply(record)
