@@ -44,18 +44,23 @@ class WriteSet:
     update: ItemUpdate
     points: dict[int, Point] = field(default_factory=dict)
     patches: dict[int, Patch] = field(default_factory=dict)
-    removals: dict[str, int] = field(default_factory=dict)
+    removals: dict[int, int] = field(default_factory=dict)
+    """The versions below which points are removed."""
 
     @property
     def ids(self) -> list[str]:
         """The ids of the points that change."""
         points = [point.id for point in self.points.values()]
-        return points + [patch.id for patch in self.patches.values()] + list(self.removals)
+        return (
+            points
+            + [patch.id for patch in self.patches.values()]
+            + list(map(self.update.item.point_id, self.removals))
+        )
 
     def is_applied(self, stored: Mapping[str, Payload]) -> bool:
         """Whether the index now holds the writes; if not, another writer has written the item in between."""
         payload = self.update.state.payload()
-        removed = self.removals.keys().isdisjoint(stored)
+        removed = stored.keys().isdisjoint(map(self.update.item.point_id, self.removals))
         return removed and all(
             provenance(stored.get(self.update.item.point_id(n), {})) == provenance(_numbered(n, payload))
             for n in (*self.points, *self.patches)
@@ -84,12 +89,18 @@ def diff(update: ItemUpdate, encoder: str, now: datetime) -> WriteSet:
             writes.points[n] = _point(update, n, payload | {"version": version, "dead_at": revision_at(now)}, None)
     # A point of a newer upsert than the item's belongs to another writer, who is about to write the main point.
     removable = (n for n, point in update.stored.points.items() if as_int(point.get("base", 0)) <= state.base)
-    writes.removals.update({update.item.point_id(n): version for n in removable if n not in payloads})
+    writes.removals.update({n: version for n in removable if n not in payloads})
     return writes
 
 
 def write(index: Index, write_sets: Sequence[WriteSet]) -> None:
-    """Write the changes of many items in as few calls as possible: regions first, and the main points last."""
+    """Write the changes of many items in as few calls as possible: regions first, and the main points last.
+
+    Regions are removed before all else. Afterwards the points of their pictures do not name them, so that after a
+    write that breaks off, nobody would read them, and remove them.
+    """
+    if regions := _removals(write_sets, of_regions=True):
+        index.remove(regions)
     points = [(n, point) for each in write_sets for n, point in each.points.items()]
     patches = [(n, patch) for each in write_sets for n, patch in each.patches.items()]
     others = _by_version(
@@ -102,8 +113,18 @@ def write(index: Index, write_sets: Sequence[WriteSet]) -> None:
         index.patch([patch for _, patch in sorted(patches, key=lambda each: each[0] == MAIN)])
     if patches and mains:
         index.upsert(mains)
-    if removals := {id: version for each in write_sets for id, version in each.removals.items()}:
-        index.remove(removals)
+    if pictures := _removals(write_sets, of_regions=False):
+        index.remove(pictures)
+
+
+def _removals(write_sets: Sequence[WriteSet], *, of_regions: bool) -> dict[str, int]:
+    """The versions below which points of regions, or of pictures, are removed, by point id."""
+    return {
+        each.update.item.point_id(n): version
+        for each in write_sets
+        for n, version in each.removals.items()
+        if is_region(n) == of_regions
+    }
 
 
 def _target_payloads(update: ItemUpdate) -> dict[int, dict[str, object]]:

@@ -23,6 +23,8 @@ from tests.consumers.item_histories import (
     expected,
     held,
     is_bad,
+    stored_file,
+    upsert,
 )
 
 ITEMS = ("a", "b")
@@ -102,6 +104,20 @@ def test_writes_that_break_off_in_the_middle_leave_nothing_behind(
     survivor.take(waiting)
     survivor.try_later()
     assert held(shard, [own + item for item in ITEMS]) == expected(events)
+
+
+def test_things_that_an_item_has_no_more_are_removed_whichever_write_breaks_off(shard: Shard) -> None:
+    for seed in range(40):
+        item = uuid.uuid4().hex
+        picture = stored_file(b"green", with_checksum=False)
+        indexer = open_indexer(shard)
+        indexer.handle(upsert(item, 1, picture, objects="all"))
+        without_things = upsert(item, 2, picture)
+        with suppress(Unavailable):
+            open_indexer(flaky(shard, random.Random(seed), 0.5), indexer.hash_pictures).handle(without_things)
+        indexer.handle(without_things)
+        assert "regions" not in held(shard, [item])[item]
+        assert "points that contradict each other" not in held(shard, [item])[item]
 
 
 def events_of(own: str, history: Sequence[Step]) -> list[Event]:
