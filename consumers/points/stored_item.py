@@ -59,18 +59,19 @@ def read_states(index: Index, items: Sequence[PointIds], has_regions: Sequence[b
     """The stored states of items: all points are read, so that incomplete writes are repaired.
 
     `has_regions` says of each item whether there may be regions of which no picture says so. The regions of most
-    items are not read: there are none. Those that a picture has are read in a second call.
+    items are not read: there are none. An item whose pictures have some is read again as a whole: if its regions
+    alone were read, another writer could have changed all of its points in between.
     """
     of_all = [range(MAX_POINTS if each else MAX_IMAGES) for each in has_regions]
     states = _read_points(index, items, of_all)
-    of_regions = [
-        range(len(numbers), MAX_POINTS) if any(map(region_count, state.points.values())) else range(0)
+    again = [
+        range(MAX_POINTS if len(numbers) < MAX_POINTS and any(map(region_count, state.points.values())) else 0)
         for numbers, state in zip(of_all, states, strict=True)
     ]
-    if not any(of_regions):
+    if not any(again):
         return states
-    regions = _read_points(index, items, of_regions)
-    return [StoredState({**state.points, **more.points}) for state, more in zip(states, regions, strict=True)]
+    whole = _read_points(index, items, again)
+    return [new if numbers else state for numbers, state, new in zip(again, states, whole, strict=True)]
 
 
 def _read_points(index: Index, items: Sequence[PointIds], numbers: Sequence[range]) -> list[StoredState]:

@@ -1,18 +1,21 @@
 """Items as the index has them: things in pictures are points, which follow every change of their item."""
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from consumers.embedding.region_policy import RegionPolicy
+from consumers.indexing.item_update import ItemEvents
+from consumers.points.stored_item import read_states
 from infra.qdrant.contract import Payload, SearchPlan
 from infra.qdrant.embedded.shard import Shard
 from infra.qdrant.point_ids import MAX_POINTS, numbered_id, point_ids, region_numbers
 from schemas.envelope import Event
 from schemas.items import MAX_IMAGES
 from schemas.outcomes import ItemIndexed
-from tests.consumers.indexer_harness import ENCODER, IndexerHarness, open_indexer, open_shard
+from tests.consumers.indexer_harness import ENCODER, IndexerHarness, interleaved, open_indexer, open_shard
 from tests.consumers.item_histories import (
     SIZE,
     delete,
@@ -74,6 +77,21 @@ def test_things_in_pictures_are_points_with_the_facts_of_the_item(harness: Index
         *point_ids("default", "b"),
     }
     assert (shard.count(), shard.status().regions) == (3, 3)
+
+
+def test_points_of_an_item_that_another_writer_changes_meanwhile_are_of_one_state(
+    harness: IndexerHarness, shard: Shard
+) -> None:
+    harness.handle(upsert("a", 1, GREEN, objects="auto"))
+    revisions = count(2)
+
+    def change_the_title() -> None:
+        harness.handle(patch("a", next(revisions), title="new"))
+
+    item = ItemEvents("default", "a", (), point_ids("default", "a"))
+    [state] = read_states(interleaved(shard, change_the_title), [item], [False])
+    assert len({point["revision"] for point in state.points.values()}) == 1
+    assert len(state.points) == 3
 
 
 def test_the_outcome_tells_the_number_of_things(harness: IndexerHarness) -> None:
