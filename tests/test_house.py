@@ -105,8 +105,7 @@ FORMATS_WITH_CODE = {"pickle", "_pickle", "shelve", "marshal", "dill", "cloudpic
 START_METHODS = {"spawn", "forkserver"}
 MAY_FORK = {
     "tests/infra/processes/test_spawn.py": {"preexec_fn"},  # the control of a test that nothing forks
-    "infra/encoder/checkpoint.py": {"pickle"},  # the weights have this format; its unpickler makes no other objects
-    "tests/infra/encoder/test_checkpoint.py": {"pickle"},  # the attack on it
+    "tests/infra/encoder/test_checkpoint.py": {"pickle"},  # an attack on the reader of checkpoints
 }
 """Files that may use what forks, or a format that holds code, each for a reason."""
 
