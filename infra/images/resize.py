@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, nextafter
 
 import numpy as np
 from cykooz_resizer import CropBox, FilterType, ImageData, PixelType, ResizeAlg, ResizeOptions, Resizer
@@ -32,14 +32,28 @@ def resize_bicubic(image: Image, box: Box, side: int) -> Square:
     Levels differ from those of PIL by .2 of 255 on average (pictures of 300 to 768 pixels): PIL computes with more
     bits, and also with the pixels just outside of the box.
     """
-    left, top = max(floor(box[0]), 0), max(floor(box[1]), 0)
-    right, bottom = min(ceil(box[2]), image.width), min(ceil(box[3]), image.height)
+    left, right = _whole_pixels(box[0], box[2], image.width)
+    top, bottom = _whole_pixels(box[1], box[3], image.height)
     part = image if (left, top, right, bottom) == (0, 0, *image.size) else image.crop((left, top, right, bottom))
-    width, height = min(box[2] - box[0], part.width), min(box[3] - box[1], part.height)
-    crop = CropBox(max(box[0] - left, 0), max(box[1] - top, 0), width, height)
+    (x, width), (y, height) = _inside(box[0], box[2], left, right), _inside(box[1], box[3], top, bottom)
+    crop = CropBox(x, y, width, height)
     bicubic = ResizeOptions(ResizeAlg.convolution(FilterType.catmull_rom), crop_box=crop)
     (square,) = _resize(part, (side,), bicubic)
     return square
+
+
+def _whole_pixels(start: float, end: float, side: int) -> tuple[int, int]:
+    """The first whole pixel of a range, and the one after its last: at least one pixel, inside of the picture."""
+    first = min(max(floor(start), 0), side - 1)
+    return first, max(min(ceil(end), side), first + 1)
+
+
+def _inside(start: float, end: float, first: int, last: int) -> tuple[float, float]:
+    """Where a range begins in the whole pixels `first` to `last`, and its length; moved into them if need be."""
+    size = float(last - first)
+    length = min(end - start, size)
+    begin = min(max(start - first, 0.0), size - length)
+    return begin, length if begin + length <= size else nextafter(size - begin, 0.0)
 
 
 def overview(image: Image) -> Overview:

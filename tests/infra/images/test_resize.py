@@ -46,7 +46,7 @@ def test_grey_pictures_are_averaged_too() -> None:
     assert difference(average(grey, 32), grey.resize((32, 32), Resampling.BOX)) < 0.3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
     corners=st.lists(st.floats(0, 1), min_size=4, max_size=4),
