@@ -17,7 +17,7 @@ SMALL = "--products 48 --queries 4"
 
 def make_demo(words: str) -> str:
     """`make demo` with these words, as the Makefile has it, on the environment that runs this test."""
-    return f"make --file {ROOT / 'Makefile'} READY= BIN={BIN} demo DEMO={shlex.quote(words)}"
+    return f"make --file {ROOT / 'Makefile'} RUNNABLE= BIN={BIN} demo DEMO={shlex.quote(words)}"
 
 
 @pytest.mark.long
