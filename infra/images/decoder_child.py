@@ -23,9 +23,9 @@ ROOT = Path(__file__).parents[2]
 TUNING = {
     **{f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")},
     # By default glibc returns each picture's memory to the system and gets it back page by page, which doubles the
-    # time of a small picture.
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+    # time of a small picture. The memory of large ones goes back.
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
     "MALLOC_ARENA_MAX": "1",  # each further arena takes 64 MB of the address space
 }
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR")

@@ -15,6 +15,14 @@ GATEWAY, CANARY = "gateway", "canary"
 REACHED_BY = {"0.0.0.0": LOOPBACK, "::": "::1", "localhost": LOOPBACK}
 """Host to connect to if a server listens on one of these hosts; for any other host, connect to that host itself."""
 
+ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 20),
+}
+"""Environment of the services, for glibc. By default each thread's arena holds on to what its largest pictures took:
+an index worker had 640 to 685 MB after 300 photos, and has 402 to 417, for 4 % more of its processor time."""
+
 
 class LocalExtraMissing(Exception):
     """A package of the `local` extra is not installed."""

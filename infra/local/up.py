@@ -65,7 +65,7 @@ class Up:
         self._settings = settings
         self._optional = optional
         self._folder = settings.data
-        self._supervisor = Supervisor(environment)
+        self._supervisor = Supervisor({**services.ALLOCATOR, **environment})
         self._say = say
         self._stop_requests = StopRequests()
         self._kafka = settings.kafka

@@ -6,12 +6,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from consumers.operations.dead_letters.dead_letter import latest, read_topics
+from consumers.operations.dead_letters.dead_letter import DeadLetter, latest, read_topics
 from consumers.operations.dead_letters.replay_audit import read_audit
 from infra.config.kafka import KafkaSettings
 from infra.kafka import EventSink, read_to_end
@@ -156,6 +156,12 @@ def replay_and_kill(shop: Shop, notes: int) -> None:
     process.wait()
 
 
+def codes_of_new_letters(shop: Shop, known: Mapping[str, DeadLetter]) -> dict[str, int]:
+    """How many letters of each code and message came since `known` was read: why a second replay had work to do."""
+    new = (letter for id, letter in latest(read_topics(shop.kafka)).items() if id not in known)
+    return dict(Counter(f"{letter.code}: {letter.message[:80]}" for letter in new))
+
+
 def judge(shop: Shop, report: Report, kills: int) -> None:
     """Compare the index with the model, and the audit with the sent letters."""
     found = shop.found()
@@ -186,8 +192,11 @@ def run(folder: Path, size: Size) -> Report:
         for n, notes in enumerate(kills, 1):
             replay_and_kill(shop, notes)
             change(shop, items[count * n // 5 : count * (n + 1) // 5][:10])
-        first, second = (shop.system.run(*REPLAY).stderr for _ in range(2))
+        first = shop.system.run(*REPLAY).stderr
         report.figures["first replay to its end"] = first.splitlines()[-1]
+        replayed = latest(read_topics(shop.kafka))
+        second = shop.system.run(*REPLAY).stderr
+        report.figures["new letters"] = str(codes_of_new_letters(shop, replayed))
         report.expect("second replay to its end", second.splitlines()[-1], "replayed 0 of 0")
         shop.wait_until_read()
         judge(shop, report, len(kills))

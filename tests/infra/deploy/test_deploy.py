@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from infra.local.services import ALLOCATOR
 from infra.metrics import CanaryMetrics, GatewayMetrics, ItemMetrics, SearchMetrics, WorkerMetrics
 from tests.infra.deploy.deploy_files import DEPLOY, RULES, queries
 
@@ -33,3 +34,8 @@ def test_every_alert_is_explained_in_the_docs() -> None:
     for group in RULES["groups"]:
         for rule in group["rules"]:
             assert f"### {rule['alert']}\n" in page, rule["alert"]
+
+
+def test_the_image_sets_the_allocator_as_the_local_system_does() -> None:
+    image = (DEPLOY / "Dockerfile").read_text()
+    assert dict(re.findall(r"(MALLOC_\w+)=(\d+)", image)) == ALLOCATOR
