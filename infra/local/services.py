@@ -20,8 +20,8 @@ ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(4 << 20),
 }
-"""Environment of the services, for glibc. By default each thread's arena holds on to what its largest pictures took:
-an index worker had 640 to 685 MB after 300 photos, and has 402 to 417, for 4 % more of its processor time."""
+"""Environment of the services, for glibc. By default each arena holds on to what its largest pictures took:
+an index worker had 638 to 691 MB after 300 photos, and now has 368 to 417 MB, for 2 % more processor time."""
 
 
 class LocalExtraMissing(Exception):
