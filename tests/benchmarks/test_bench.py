@@ -15,7 +15,17 @@ import typer
 from typer.testing import CliRunner
 
 from producers.demo.catalogue import draw_catalogue
-from tests.benchmarks import bench, capacity_simulation, indexes, load, objects, search, two_brokers, verification
+from tests.benchmarks import (
+    bench,
+    capacity_simulation,
+    indexes,
+    load,
+    objects,
+    scale,
+    search,
+    two_brokers,
+    verification,
+)
 from tests.benchmarks.whole_path import run_system
 from tests.end_to_end.system import System
 
@@ -184,3 +194,27 @@ def test_the_cost_of_verification_is_measured_with_its_parts(tmp_path: Path) -> 
     figures = json.loads(report.read_text())
     assert figures["searches"] == 3
     assert min(figures[part] for part in ("without", "verified", "extraction", "matching", "fetch_wall")) > 0
+
+
+def test_the_benchmark_of_scale_writes_to_every_store_while_it_searches(tmp_path: Path) -> None:
+    report = tmp_path / "scale.json"
+    run(
+        scale,
+        "--points",
+        "600",
+        "--width",
+        "8",
+        "--seconds",
+        "2",
+        "--only",
+        "lookstream",
+        "--only",
+        "Edge",
+        "--json",
+        report,
+    )
+    stores = json.loads(report.read_text())["stores"]
+    assert list(stores) == ["lookstream, embedded", "Qdrant Edge by itself"]
+    for store in stores.values():
+        assert store["under_writes"]["written"] > 0
+        assert store["at_rest"]["recall"] == store["under_writes"]["recall"] == 1.0
