@@ -1,9 +1,9 @@
 """A million vectors that are searched while they change: `python -m tests.benchmarks.scale`
 
 Each store holds the same vectors, and is searched 10 times a second with a filter that a tenth of them pass. First
-nothing else happens, then 200 vectors a second are inserted, replaced and deleted. `--qdrant URL` names a server, on
-which the benchmark has a collection of its own. hnswlib, faiss and lancedb are compared if they are installed
-(`pip install 'lookstream[bench]'`).
+nothing else happens, then 200 vectors a second are inserted, replaced and deleted. `--qdrant URL` names a server,
+on which the benchmark has a collection of its own. hnswlib, faiss and lancedb are compared if they are
+installed (`pip install 'lookstream[bench]'`).
 
 Vectors are drawn around centres, because nobody has a million pictures at hand; recall@10 is that among all vectors
 which the filter lets pass.

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -23,6 +23,8 @@ from tests.benchmarks.fresh_bytes import new
 Element = TypeVar("Element")
 
 WARM_SEARCHES = 10
+STEPS = ("queued", "fetched", "decoded", "encoded", "searched", "answered")
+"""Steps of a search: those of the result's `times`, and from the last of them to the caller."""
 PATIENCE_MS = 20_000
 SILENCE_SECONDS = 60.0
 
@@ -38,6 +40,8 @@ class Searches:
     """Decoding and encoding."""
     beyond: LatencySpread
     """All the rest."""
+    steps: Mapping[str, LatencySpread]
+    """Each of STEPS."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Queries:
 def search_steadily(kafka: KafkaSettings, queries: Queries, rate: float, count: int) -> Searches:
     """So many searches, `rate` a second, after a few to warm up."""
     wholes, looked, answered = list[float](), list[float](), 0
+    steps: dict[str, list[float]] = {name: [] for name in STEPS}
     with SearchClient(kafka) as client:
         for request in queries.take(WARM_SEARCHES):
             client.search(request)
@@ -79,9 +84,14 @@ def search_steadily(kafka: KafkaSettings, queries: Queries, rate: float, count: 
             result: SearchResult = client.search(request)
             wholes.append((time.monotonic() - due) * 1000)
             looked.append(result.times.decoded + result.times.encoded)
+            durations = result.times.model_dump()
+            durations["answered"] = max(0.0, wholes[-1] - sum(durations.values()))
+            for name in STEPS:
+                steps[name].append(durations[name])
             answered += result.status in ("ok", "no_match")
     beyond = [whole - look for whole, look in zip(wholes, looked, strict=True)]
-    return Searches(count, answered, spread(wholes), spread(looked), spread(beyond))
+    spreads = {name: spread(times) for name, times in steps.items()}
+    return Searches(count, answered, spread(wholes), spread(looked), spread(beyond), spreads)
 
 
 def put_steadily(

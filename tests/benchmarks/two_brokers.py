@@ -26,7 +26,7 @@ from infra.observability.host_info import describe_machine, installed_versions
 from producers.demo.catalogue import draw_catalogue
 from producers.demo.figures import LatencySpread
 from tests.benchmarks.echo import echo
-from tests.benchmarks.steady_rate import Queries, Searches, search_steadily
+from tests.benchmarks.steady_rate import STEPS, Queries, Searches, search_steadily
 from tests.benchmarks.whole_path import ingest, kafka_of, run_system, tenant_of
 from tests.chaos.brokers import KINDS, Kind, broker_for_up, brokers_of
 from tests.end_to_end.system import System
@@ -35,6 +35,16 @@ from tests.kafka.jars import KafkaMissing, kafka_version
 SEED = 7
 LIMITS = {"p50": 20.0, "p95": 40.0}
 """Milliseconds beyond decoding and encoding, on Apache Kafka."""
+
+WATERFALL = {
+    "queued": "producer, broker, worker's fetch",
+    "fetched": "the picture, from the request",
+    "decoded": "picture and colours",
+    "encoded": "the networks",
+    "searched": "index, verification, ranking",
+    "answered": "transaction, broker, client's fetch",
+}
+"""What each of STEPS is."""
 
 
 @dataclass
@@ -52,6 +62,10 @@ class Measured:
     def median(self, part: str) -> LatencySpread:
         """The medians of the rounds: of `whole`, `looked` or `beyond`."""
         return _median([getattr(one, part) for one in self.rounds])
+
+    def step(self, name: str) -> LatencySpread:
+        """The medians of the rounds, of one of STEPS."""
+        return _median([one.steps[name] for one in self.rounds])
 
     @property
     def least(self) -> LatencySpread:
@@ -86,10 +100,12 @@ def measure(
 def rows(measured: dict[Kind, Measured]) -> Iterator[tuple[str, str, str, str]]:
     """What was measured, for people."""
     for kind, one in measured.items():
-        for part, name in (("whole", "whole"), ("looked", "decoding and encoding"), ("beyond", "beyond")):
-            found = one.median(part)
+        parts = {"whole": "whole", "looked": "decoding and encoding", "beyond": "beyond"}
+        spreads = {name: one.median(part) for part, name in parts.items()}
+        spreads |= {f"   {name}: {WATERFALL[name]}": one.step(name) for name in STEPS}
+        spreads["answered at once"] = one.least
+        for name, found in spreads.items():
             yield kind, name, f"{found.p50} ms", f"{found.p95} ms"
-        yield kind, "answered at once", f"{one.least.p50} ms", f"{one.least.p95} ms"
 
 
 def main(
