@@ -84,7 +84,7 @@ HOMES = {
     "pyarrow": ("producers/feeds/parquet.py", "consumers/quality/evaluation/datasets/parquet_pictures.py"),
 }
 """The one place in which each outside library may be imported."""
-EXTRA_NAMES = ("cli", "parquet", "worker", "torch", "gateway", "local", "fit", "traces")
+EXTRA_NAMES = ("cli", "parquet", "worker", "torch", "gateway", "local", "fit", "contracts", "traces")
 """The extras of the program; the others are for its developers."""
 SCHEMAS_NEED = {"pydantic", "typer"}
 VISION_NEEDS = {"numpy", "PIL", "cv2"}

@@ -122,7 +122,8 @@ class Settings(BaseSettings):
         description="Cache folder of this machine; its content can be computed again",
     )
     encoder: str = Field(
-        "best", description="best, balanced or fast; a folder of `lookstream fit`; any Hugging Face image model"
+        "best",
+        description="best, balanced or fast; a folder of `lookstream fit`; a Hugging Face model; an entry point",
     )
     detector: str = Field(
         DEFAULT_DETECTOR,

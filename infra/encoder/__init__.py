@@ -12,6 +12,8 @@ from infra.array_types import Pixels
 from infra.config.settings import TorchSettings
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from infra.encoder.backbone import Backbone
     from infra.encoder.grid import GridEncoder
     from infra.encoder.projection import NetworkEncoder, Projection
@@ -40,8 +42,9 @@ def open_encoder(name: str, torch_settings: TorchSettings) -> "NetworkEncoder | 
     """Open the encoder called `name` and check it on the probe picture; raises EncoderUnavailable.
 
     `fast`, `balanced` and `best` need no internet connection. `fake` and `fake2` are for fast tests and need no
-    torch. Any other name is a folder that `lookstream fit` wrote, a folder with an image model, or a model on the
-    Hugging Face hub. If the model reads texts too, the encoder has `encode_texts` (infra/encoder/text_tower.py).
+    torch. The name of an entry point `lookstream.encoders` opens the network of another package (plugins.py). Any
+    other name is a folder that `lookstream fit` wrote, a folder with an image model, or a model on the Hugging Face
+    hub. If the model reads texts too, the encoder has `encode_texts` (infra/encoder/text_tower.py).
     """
     if name in FAKE_FINGERPRINTS:
         from infra.encoder.grid import GridEncoder
@@ -67,7 +70,8 @@ def reads_text(name: str) -> bool:
 
     A model of the hub that is not on this machine yet does not count.
     """
-    if name in FAKE_FINGERPRINTS or (WEIGHTS / f"{name}.safetensors").is_file():
+    is_own = name in FAKE_FINGERPRINTS or (WEIGHTS / f"{name}.safetensors").is_file()
+    if is_own or _find_plugin(name) is not None:
         return False
     model = backbone_name(name) if (Path(name) / FITTED).is_file() else name
     file, tokenizer = (_find_file(model, file) for file in ("config.json", "tokenizer_config.json"))
@@ -119,12 +123,22 @@ def _projection_file(name: str) -> Path | None:
     return file if file.is_file() else None
 
 
+def _find_plugin(name: str) -> "EntryPoint | None":
+    from infra.encoder.plugins import find_plugin
+
+    return find_plugin(name)
+
+
 def open_backbone(name: str, torch_settings: TorchSettings) -> "Backbone":
     """Open the backbone called `name`, without a projection; raises EncoderUnavailable."""
     from infra.encoder.lite import PROFILES, open_profile
 
     if name in PROFILES:
         return open_profile(name, torch_settings)
+    if (plugin := _find_plugin(name)) is not None:
+        from infra.encoder.plugins import open_plugin
+
+        return open_plugin(plugin)
     try:
         from infra.encoder.huggingface import open_huggingface
         from infra.encoder.runtime import open_runtime

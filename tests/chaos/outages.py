@@ -7,6 +7,7 @@ from pathlib import Path
 from infra.kafka import TopicReader
 from infra.local_state import LOCAL_SESSION_MS
 from schemas.topics import ITEM_OUTCOMES
+from tests.chaos.brokers import kind_of_brokers
 from tests.chaos.feed import Feed, Mix, write_feed
 from tests.chaos.judge import PATIENCE_SECONDS, catch_up, judge_items
 from tests.chaos.processes import Process
@@ -109,7 +110,9 @@ def _broker_run(folder: Path, size: Size, program: str) -> Report:
             worker = testbed.start_worker(program=program, LOOKSTREAM_WORKER_SLOT="i")
         report.figures["caught up at the end, seconds"] = catch_up(testbed, feed)
         _judge(report, testbed, feed, worker)
-        judge_answers(report, read_answers(testbed, count), count)
+        # The local broker shows the answers of a transaction that the worker had to abort (docs/reliability.md).
+        forgiven = 0 if kind_of_brokers() == "apache" else short + 1
+        judge_answers(report, read_answers(testbed, count), count, forgiven)
         report.expect("exit code of the query worker", searcher.end(), 0)
         report.figures["query worker started anew"] = searcher.restarts
     report.figures |= {"records": len(feed.records), "short stops": short, "seconds of the long stop": long}

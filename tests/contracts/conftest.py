@@ -17,6 +17,8 @@ from infra.qdrant.server.index import ServerIndex
 from schemas.failures import Unavailable
 from tests.qdrant_server import in_memory, own_cluster, own_settings, shared_url
 
+pytest.register_assert_rewrite("lookstream.contracts.test_encoders", "lookstream.contracts.test_detectors")
+
 FINGERPRINT, SIZE = "test-encoder", 8
 MIN_FREE = 1 << 20
 """Bytes of free disk that the engines under test require."""
