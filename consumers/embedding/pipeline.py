@@ -22,7 +22,7 @@ class FetchImages(Protocol):
 
 
 class PrefetchImages(Protocol):
-    """Fetches pictures ahead of their batch, each by the id of its event; see infra/fetching/prefetch.py."""
+    """Fetches pictures ahead of their batch, each by the position of its record; see infra/fetching/prefetch.py."""
 
     def begin(self, requests: Sequence[tuple[str, ImageRef]], /) -> None: ...
     def fetch_waves(self, requests: Sequence[tuple[str, ImageRef]], /) -> Iterator[dict[int, bytes | Failure]]: ...

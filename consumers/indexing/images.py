@@ -172,8 +172,11 @@ class ImageResolver:
 
 
 def _fetch_request(change: ItemChange, n: int) -> tuple[str, ImageRef]:
-    """The event id of an upsert, and the reference to one of its pictures on behalf of its tenant."""
-    return change.id, for_tenant(_images(change)[n], change.body.tenant)
+    """The position of an upsert's record, and the reference to one of its pictures on behalf of its tenant.
+
+    Not the event's id: a retry or a replay has it too, and must not get what was fetched for the record before.
+    """
+    return change.event.position or change.id, for_tenant(_images(change)[n], change.body.tenant)
 
 
 def _images(change: ItemChange) -> tuple[ImageRef, ...]:

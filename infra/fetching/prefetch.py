@@ -1,7 +1,7 @@
 """Prefetch: start to fetch the pictures of events before their batch needs them.
 
-A prefetched picture belongs to one event. Another event with the same URL gets its own fetch, as the
-picture there may have changed.
+A prefetched picture belongs to one record. Another record with the same URL gets its own fetch, as the picture may
+have changed; so does a retry or a replay of the same event.
 """
 
 import threading
@@ -17,10 +17,11 @@ CAPACITY_BYTES = 64 << 20
 """Maximum bytes of prefetched pictures; above it no fetch starts. A pending picture counts as AVERAGE_BYTES."""
 AVERAGE_BYTES = 1 << 20
 FORGET_SECONDS = 60.0
-"""Age in seconds at which an unused picture is dropped: its event was superseded or went to another worker."""
+"""Age in seconds at which an unused picture is dropped: its event was superseded, went to another worker, or was
+processed before the fetch began."""
 
 PrefetchKey = tuple[str, ImageRef]
-"""The id of an event, and a picture reference in it."""
+"""The position of a record, and a picture reference in its event."""
 
 
 class Prefetch:
@@ -46,7 +47,7 @@ class Prefetch:
                     free_bytes -= AVERAGE_BYTES
 
     def fetch_waves(self, keys: Sequence[PrefetchKey]) -> Iterator[dict[int, bytes | Failure]]:
-        """ImageFetcher.fetch_waves, using the fetches that were started for the same events."""
+        """ImageFetcher.fetch_waves, using the fetches that were started for the same records."""
         with self._lock:
             fetches = {n: self._fetches.pop(key)[0] for n, key in enumerate(keys) if key in self._fetches}
         return self._images.fetch_waves([ref for _, ref in keys], fetches)
