@@ -14,7 +14,7 @@ from tests.end_to_end import forked_cli
 
 PAGE = (Path(__file__).parents[1] / "docs" / "encoders.md").read_text(encoding="utf-8")
 [EXAMPLE] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-[ENTRY_POINT, _] = re.findall(
+[ENTRY_POINT, DETECTOR_POINT] = re.findall(
     r"```toml\n\[project\.entry-points\.\"(lookstream\.\w+)\"\]\n(.*?)```", PAGE, re.DOTALL
 )
 [CONTRACT, DEMO] = re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL)
@@ -32,13 +32,13 @@ def save_network(file: Path) -> None:
     openvino.save_model(openvino.Model([opset13.concat(pooled, 1)], [views]), file, compress_to_fp16=False)
 
 
-def install(folder: Path, module: str, example: str) -> None:
-    """The example as a package of this folder, with the entry point that the page declares."""
+def install(folder: Path, module: str, example: str, entry_point: tuple[str, str] = ENTRY_POINT) -> None:
+    """The example as a package of this folder, with an entry point that the page declares."""
     (folder / f"{module}.py").write_text(example)
     about = folder / f"{module}-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-    group, lines = ENTRY_POINT
+    group, lines = entry_point
     (about / "entry_points.txt").write_text(f"[{group}]\n{lines.replace(chr(34), '')}")
 
 
@@ -73,6 +73,17 @@ def test_the_suite_fails_for_an_encoder_to_which_all_pictures_are_alike(
     assert done.returncode == 1
     assert "FAILED" in done.stdout
     assert "test_unlike_pictures_get_unlike_vectors" in done.stdout
+
+
+@pytest.mark.parametrize(("answer", "code"), [("[[] for _ in images]", 0), ("1 / 0", 1)])
+def test_the_suite_of_detectors_passes_one_that_finds_nothing_and_not_one_that_raises(
+    answer: str, code: int, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    detector = f"class Parts:\n    name = 'parts'\n\n    def detect(self, images):\n        return {answer}\n"
+    install(tmp_path, "my_detector", f"{detector}\n\nopen_detector = Parts\n", DETECTOR_POINT)
+    [command] = re.findall(r"`(pytest [^`]*--detector [^`]*)`", PAGE)
+    done = forked_cli.run_line(command, environment, tmp_path, 120)
+    assert done.returncode == code, done.stdout + done.stderr
 
 
 def test_the_suite_without_a_plug_in_says_what_to_name(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.embedding.detector_plugins import find_plugin
+from consumers.embedding.detector_plugins import PluginDetector, find_plugin
 from consumers.vision.contracts import Detector, Encoder
 from infra.config.settings import TorchSettings
 from infra.encoder import open_encoder
@@ -37,5 +37,6 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
 
 @pytest.fixture(scope="module")
 def detector(request: pytest.FixtureRequest) -> Detector:
-    """The detector of this name."""
-    return find_plugin(request.param)()
+    """The detector of this name, without what guards workers from its faults."""
+    opened = find_plugin(request.param)()
+    return opened.detector if isinstance(opened, PluginDetector) else opened
