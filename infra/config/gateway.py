@@ -33,6 +33,12 @@ def _checked_network(text: str) -> str:
     return text
 
 
+Origin = Annotated[
+    str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")
+]
+"""Origin of a page, as browsers send it (RFC 6454): scheme, host, and the port unless it is the usual one."""
+
+
 Network = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_checked_network)]
 
 
@@ -48,6 +54,9 @@ class GatewaySettings(BaseModel):
         (),
         description='Tokens by use and tenant, as [{"token": "...", "uses": ["search"], "tenants": ["shop"]}]; '
         "`sha256` instead of `token`; uses are search, write, operate; without `tenants` for all of them",
+    )
+    origins: tuple[Origin, ...] = Field(
+        (), description='Sites whose pages may search here from the browser, as ["https://shop.example"]'
     )
     proxies: tuple[Network, ...] = Field(
         (), description='Networks of proxies, as ["10.0.0.0/8"], that are trusted to name their client'

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.middleware.cors import CORSMiddleware
 
 from infra.metrics import GatewayMetrics
 from producers.gateway.item_routes import ItemService, item_routes
@@ -23,6 +24,8 @@ from schemas.facets import FacetsRequest
 from schemas.items import ItemUpserted
 from schemas.searches import SearchRequest
 
+CROSS_ORIGIN_METHODS, CROSS_ORIGIN_HEADERS = ("GET", "POST"), ("Authorization", "Content-Type")
+"""What pages of the sites in `origins` may use; the guard lets them search only."""
 GENERATED_FIELDS: Mapping[type[BaseModel], str] = {
     SearchRequest: "request_id",
     FacetsRequest: "request_id",
@@ -64,6 +67,13 @@ def make_gateway_app(guard: GuardSettings, parts: GatewayParts, check: Callable[
     app.add_middleware(GuardMiddleware, guard=guard)
     app.add_middleware(MetricsMiddleware, metrics=parts.metrics)
     app.add_middleware(TracingMiddleware)
+    if guard.gateway.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=guard.gateway.origins,
+            allow_methods=CROSS_ORIGIN_METHODS,
+            allow_headers=CROSS_ORIGIN_HEADERS,
+        )
     return app
 
 

@@ -20,7 +20,7 @@ from infra.observability.tracing import CALLER_TRACEPARENT
 from producers.gateway.bodies import BodyLimits
 from producers.gateway.clients import ClientAddresses, rate_key
 from producers.gateway.problem_details import Problem, problem_response
-from producers.gateway.static_page import ASSETS, ENTRY
+from producers.gateway.static_page import ASSETS, COMPONENT, ENTRY
 from producers.gateway.tokens import ACCESS, EVERYTHING, TokenTable
 from schemas.envelope import TRACEPARENT
 from schemas.topics import MAX_RECORD_BYTES
@@ -35,8 +35,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """Headers of every response (source: OWASP Secure Headers); a response's own Cache-Control takes precedence."""
-PUBLIC_PATHS = ("/healthz", "/readyz", ENTRY)
-"""Paths without a token: the health checks of an orchestrator, and the page, which asks its user for the token."""
+PUBLIC_PATHS = ("/healthz", "/readyz", ENTRY, COMPONENT)
+"""Paths without a token: the health checks of an orchestrator, the page, which asks its user for the token, and the
+component for pages of shops, which sends the key in its attribute."""
 CHANGING_METHODS = ("POST", "DELETE")
 FETCH_SITE, OWN_SITES = "Sec-Fetch-Site", ("same-origin", "none")
 """Fetch Metadata header (W3C) with the relation of the requesting site to this one, and its accepted values."""
@@ -69,6 +70,7 @@ class GuardMiddleware:
         self._host_names = (*LOCAL_NAMES, settings.host) if is_loopback(settings.host) else ()
         self._tokens = TokenTable(settings, guard.metrics_token)
         self._bodies = BodyLimits(settings, guard.record_bytes)
+        self._origins = settings.origins
         self._rate = RateLimitItemPerMinute(settings.per_minute)
         self._log_rate = RateLimitItemPerMinute(LOGS_PER_MINUTE)
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
@@ -101,8 +103,11 @@ class GuardMiddleware:
         is_public = scope["path"] in PUBLIC_PATHS or scope["path"].startswith(ASSETS)
         scope[ACCESS] = EVERYTHING if is_public else self._tokens.access(headers)
         _check_query(scope)
-        if scope["method"] in CHANGING_METHODS:
+        if headers.get("origin") in self._origins:
+            scope[ACCESS] = scope[ACCESS].limited_to("search")
+        elif scope["method"] in CHANGING_METHODS:
             _check_origin(headers)
+        if scope["method"] in CHANGING_METHODS:
             await self._check_rate(client)
 
     async def _check_rate(self, client: str) -> None:
@@ -156,7 +161,11 @@ def _check_origin(headers: Headers) -> None:
     else:
         is_own = site is None or site in OWN_SITES
     if not is_own:
-        raise Problem(403, "pages of other sites may not call this gateway: call it from your own server")
+        raise Problem(
+            403,
+            "pages of this site may not call this gateway: call it from your own server, or name the site in "
+            "LOOKSTREAM_GATEWAY_ORIGINS",
+        )
 
 
 class _Response:

@@ -3,7 +3,7 @@
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated, Any, get_args
 
@@ -47,6 +47,10 @@ class TokenAccess:
     def narrowed(self, uses: Sequence[TokenPermission]) -> "TokenAccess":
         """The grants that allow at least one of these uses."""
         return TokenAccess([grant for grant in self.grants if not grant.uses.isdisjoint(uses)])
+
+    def limited_to(self, use: TokenPermission) -> "TokenAccess":
+        """The grants without any other use."""
+        return TokenAccess([replace(grant, uses=grant.uses & {use}) for grant in self.grants])
 
     def has_tenant(self, tenant: str | None) -> bool:
         """Whether any grant covers the tenant."""

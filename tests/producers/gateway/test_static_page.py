@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from producers.gateway.static_page import FOLDER
+from producers.gateway.static_page import COMPONENT, COMPONENT_FILE, FOLDER
 from tests.producers.gateway.conftest import MakeClient
 
-MOST_BYTES = 200_000
+MOST_BYTES, MOST_COMPONENT_BYTES = 200_000, 40_000
 
 
 def test_the_page_is_light_and_every_file_that_it_names_is_there(make_client: MakeClient) -> None:
@@ -52,3 +52,27 @@ def test_no_path_leads_out_of_the_page(make_client: MakeClient, name: str) -> No
     response = make_client().get(f"/page/{name}")
     assert response.status_code in (307, 404)
     assert "import" not in response.text
+
+
+def test_every_site_may_load_the_component_and_its_version_is_in_its_path(make_client: MakeClient) -> None:
+    client = make_client(token="a-long-secret")
+    component = client.get(COMPONENT)
+    assert component.status_code == 200
+    assert "/v1/" in COMPONENT
+    assert component.headers["content-type"].startswith("text/javascript")
+    assert component.headers["access-control-allow-origin"] == "*"
+    assert component.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert component.headers["cache-control"].startswith("public, max-age=")
+    assert component.headers["content-security-policy"].startswith("default-src 'none'")
+    assert component.headers["x-content-type-options"] == "nosniff"
+    again = client.get(COMPONENT, headers={"If-None-Match": component.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    for name in ("lookstream-search.js/", "..%2f..%2fapp.py", "other.js"):
+        assert client.get(f"/storefront/v1/{name}").status_code in (307, 401)
+
+
+def test_the_component_is_light_and_one_file_that_runs_no_text_as_code() -> None:
+    text = COMPONENT_FILE.read_text()
+    assert len(text.encode()) <= MOST_COMPONENT_BYTES
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|eval\(|\bfrom \"|import\(|https?://[a-z]", text)
+    assert [path.name for path in COMPONENT_FILE.parent.iterdir()] == [COMPONENT_FILE.name]
