@@ -33,7 +33,7 @@ def _checked_network(text: str) -> str:
     return text
 
 
-Origin = Annotated[
+PageOrigin = Annotated[
     str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")
 ]
 """Origin of a page, as browsers send it (RFC 6454): scheme, host, and the port unless it is the usual one."""
@@ -55,7 +55,7 @@ class GatewaySettings(BaseModel):
         description='Tokens by use and tenant, as [{"token": "...", "uses": ["search"], "tenants": ["shop"]}]; '
         "`sha256` instead of `token`; uses are search, write, operate; without `tenants` for all of them",
     )
-    origins: tuple[Origin, ...] = Field(
+    origins: tuple[PageOrigin, ...] = Field(
         (), description='Sites whose pages may search here from the browser, as ["https://shop.example"]'
     )
     proxies: tuple[Network, ...] = Field(

@@ -249,7 +249,9 @@ def test_the_look_of_the_component_follows_the_shops_properties(page: Page, site
 
 def test_the_example_of_the_page_runs(page: Page, site: Site) -> None:
     [example] = re.findall(r"```html\n(.*?)```", DOCS, re.DOTALL)
-    example = example.replace("https://search.shop.example", site.address).replace('key="pk_shop_1"', "")
+    example = example.replace("https://search.shop.example", site.address).replace(
+        'key="pk_shop_1" tenant="shop"', ""
+    )
     scripts = f"script-src {site.address} 'unsafe-inline'"
     policy = f"default-src 'none'; {scripts}; connect-src {site.address}; img-src blob: data:"
     headers = {"Content-Security-Policy": policy, "Content-Type": "text/html"}

@@ -30,13 +30,13 @@ def test_a_page_of_a_named_site_may_search(gateway: httpx.Client) -> None:
 
 
 def test_a_browser_learns_before_that_it_may(gateway: httpx.Client) -> None:
-    asked = {
+    requested = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type",
     }
-    allowed = gateway.options("/v1/search", headers={"Origin": SHOP, **asked})
+    allowed = gateway.options("/v1/search", headers={"Origin": SHOP, **requested})
     assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, SHOP)
-    refused = gateway.options("/v1/search", headers={"Origin": EVIL, **asked})
+    refused = gateway.options("/v1/search", headers={"Origin": EVIL, **requested})
     assert "access-control-allow-origin" not in refused.headers
 
 
